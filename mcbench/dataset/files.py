@@ -1,0 +1,136 @@
+"""Deterministic and atomic file writing, and digests: equal content gives equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from mcbench.errors import InputError
+
+_T = TypeVar("_T")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip member can carry: keeps archives reproducible
+
+
+def _plain(value: Any) -> Any:
+    """Numpy values to JSON's; a NaN or infinity, which JSON lacks, becomes null (unknown)."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(v) for v in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def dumps(value: Any, *, indent: int | None = 1) -> str:
+    """Canonical JSON text: sorted keys, no NaN, newline at the end."""
+    return json.dumps(_plain(value), sort_keys=True, indent=indent, allow_nan=False) + "\n"
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it is either absent (or its old self) or whole."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(Path(path), dumps(value).encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; raises `InputError` with the path when the file is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError("no such file", path=path, reason="missing_file") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"not readable as JSON: {error}", path=path, reason="bad_json") from error
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as a compressed .npz whose bytes depend on nothing but the arrays (no pickles)."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name in sorted(arrays):
+                array = np.ascontiguousarray(arrays[name]) if np.ndim(arrays[name]) else np.asarray(arrays[name])
+                info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(info, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, array, allow_pickle=False)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read an .npz without pickles; raises `InputError` with the path when it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except FileNotFoundError as error:
+        raise InputError("no such file", path=path, reason="missing_file") from error
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise InputError(f"not readable as .npz: {error}", path=path, reason="bad_npz") from error
+
+
+def write_record(path: Path, record: Any, fmt: str) -> None:
+    """Write a dataclass of arrays and strings as an .npz that names its format."""
+    values = {f.name: np.asarray(getattr(record, f.name)) for f in fields(record)}
+    write_npz(path, {"format": np.array(fmt), **values})
+
+
+def read_record(path: Path, cls: type[_T], fmt: str) -> _T:
+    """Read what `write_record` wrote; strings come back as strings. Raises `InputError` with the path."""
+    data = read_npz(path)
+    if str(data.get("format", "")) != fmt:
+        raise InputError(f"format is {str(data.get('format'))!r}, expected {fmt!r}", path=path, reason="bad_format")
+    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise InputError(f"lacks {', '.join(missing)}", path=path, reason="bad_format")
+    return cls(**{name: str(data[name]) if data[name].dtype.kind == "U" else data[name] for name in names})
+
+
+def sha256_file(path: Path) -> str:
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    return hashlib.sha256(dumps(value, indent=None).encode()).hexdigest()
+
+
+def digest_tree(folder: Path, *, exclude: Iterable[str] = ()) -> str:
+    """SHA-256 over the sorted (relative path, content) pairs of a folder, but the top-level names excluded."""
+    folder, skip = Path(folder), set(exclude)
+    entries = [
+        (path.relative_to(folder).as_posix(), sha256_file(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder).parts[0] not in skip
+    ]
+    return sha256_json(entries)

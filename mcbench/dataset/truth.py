@@ -1,0 +1,104 @@
+"""Exact truth of a clip, whoever wrote it, in `docs/formats.md` as mcbench-truth/1.
+
+`<stem>.json` says what the clip is, `<stem>.npz` holds the arrays. Only `synth`, `audit`, keypoint
+calibration and DOPE training may import this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mcbench.dataset.files import read_json, read_npz, write_json, write_npz
+from mcbench.errors import InputError
+
+FORMAT = "mcbench-truth/1"
+
+
+@dataclass(frozen=True)
+class SceneTruth:
+    """Truth of one clip: metres, Z up, F frames, P people.
+
+    Attributes
+    ----------
+    clip : file name of the clip; its stem names the truth files.
+    image_size : (width, height), px.
+    K : (F, 3, 3) px.
+    cam_from_world : (F, 3, 4).
+    person_id : (P,) int64.
+    joints : (P, 24, 3) `smpl24` joints at the clip's first frame.
+    joints_visible : (F, P, 24) bool: in the image, and its surface the first thing on its ray.
+    box : (F, P, 4) x0, y0, x1, y1 of the visible pixels; NaN where none.
+    vertices : (P, V, 3) of the open body's topology, or (P, 0, 3) where unknown.
+    vertices_visible : (P, V) int32, number of frames in which a vertex is visible; (P, 0) where unknown.
+    hands : (P, 2, 21, 3) left then right, or NaN; hands_px : (F, P, 2) longer side of a visible hand's box, px.
+    face : (P, 51, 3) landmarks, or NaN; face_px : (F, P) longer side of a visible face's box, px.
+    moved : (F, P, 3) translation of a person relative to the first frame, metres (zero for who stands still).
+    info : difficulty, planted failure, seed, statures, …
+    """
+
+    clip: str
+    image_size: tuple[int, int]
+    K: np.ndarray
+    cam_from_world: np.ndarray
+    person_id: np.ndarray
+    joints: np.ndarray
+    joints_visible: np.ndarray
+    box: np.ndarray
+    vertices: np.ndarray
+    vertices_visible: np.ndarray
+    hands: np.ndarray
+    hands_px: np.ndarray
+    face: np.ndarray
+    face_px: np.ndarray
+    moved: np.ndarray
+    info: dict = field(default_factory=dict)
+
+    _ARRAYS = [
+        "K",
+        "cam_from_world",
+        "person_id",
+        "joints",
+        "joints_visible",
+        "box",
+        "vertices",
+        "vertices_visible",
+        "hands",
+        "hands_px",
+        "face",
+        "face_px",
+        "moved",
+    ]
+
+    @property
+    def stem(self) -> str:
+        return Path(self.clip).stem
+
+    def save(self, folder: Path) -> None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_npz(folder / f"{self.stem}.npz", {name: getattr(self, name) for name in self._ARRAYS})
+        write_json(
+            folder / f"{self.stem}.json",
+            {"format": FORMAT, "clip": self.clip, "image_size": self.image_size, "info": self.info},
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> SceneTruth:
+        """Load from the path of the `.json`; raises `InputError` naming the file and what it lacks."""
+        path = Path(path)
+        data, arrays = read_json(path), read_npz(path.with_suffix(".npz"))
+        if data.get("format") != FORMAT:
+            raise InputError(f"format is {data.get('format')!r}, expected {FORMAT!r}", path=path)
+        missing = [name for name in cls._ARRAYS if name not in arrays]
+        if missing:
+            raise InputError(f"lacks {', '.join(missing)}", path=path.with_suffix(".npz"))
+        width, height = data["image_size"]
+        return cls(
+            data["clip"],
+            (int(width), int(height)),
+            **{n: arrays[n] for n in cls._ARRAYS},
+            info=data.get("info", {}),
+        )

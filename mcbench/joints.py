@@ -1,0 +1,131 @@
+"""Joint sets: named and registered once, with explicit mappings between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """An ordered set of named joints.
+
+    Attributes
+    ----------
+    name : the registered name.
+    joints : names in order; left and right joints start with `left_` and `right_`.
+    bones : pairs of joint indices to draw.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        return self.joints.index(joint)
+
+    @property
+    def flip(self) -> tuple[int, ...]:
+        """Permutation that swaps left and right."""
+        swap = {"left_": "right_", "right_": "left_"}
+        names = [
+            swap[n.split("_")[0] + "_"] + n.split("_", 1)[1] if n.startswith(tuple(swap)) else n for n in self.joints
+        ]
+        return tuple(self.joints.index(n) for n in names)
+
+
+_REGISTRY: dict[str, JointSet] = {}
+
+
+def _register(name: str, joints: str, bones: str = "") -> JointSet:
+    names = tuple(joints.split())
+    pairs = tuple((names.index(a), names.index(b)) for a, b in (pair.split("-") for pair in bones.split()))
+    _REGISTRY[name] = JointSet(name, names, pairs)
+    return _REGISTRY[name]
+
+
+def joint_set(name: str) -> JointSet:
+    """The joint set registered as `name`; raises KeyError that lists the known ones."""
+    if name not in _REGISTRY:
+        raise KeyError(f"unknown joint set {name!r}; known: {', '.join(sorted(_REGISTRY))}")
+    return _REGISTRY[name]
+
+
+def joint_sets() -> tuple[str, ...]:
+    return tuple(_REGISTRY)
+
+
+def mapping(source: str, target: str) -> list[tuple[int, int]]:
+    """Pairs (index in source, index in target) of the joints that both sets name alike."""
+    src, dst = joint_set(source), joint_set(target)
+    return [(i, dst.joints.index(n)) for i, n in enumerate(src.joints) if n in dst.joints]
+
+
+SMPL24 = _register(
+    "smpl24",
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 left_foot right_foot "
+    "neck left_collar right_collar head left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist "
+    "left_hand right_hand",
+    "pelvis-left_hip pelvis-right_hip pelvis-spine1 left_hip-left_knee right_hip-right_knee spine1-spine2 "
+    "left_knee-left_ankle right_knee-right_ankle spine2-spine3 left_ankle-left_foot right_ankle-right_foot "
+    "spine3-neck spine3-left_collar spine3-right_collar neck-head left_collar-left_shoulder "
+    "right_collar-right_shoulder left_shoulder-left_elbow right_shoulder-right_elbow left_elbow-left_wrist "
+    "right_elbow-right_wrist left_wrist-left_hand right_wrist-right_hand",
+)
+#: Parent of each `smpl24` joint, -1 for the root.
+SMPL24_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+
+_COCO = (
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"
+)
+_LIMBS = (
+    "left_shoulder-right_shoulder left_shoulder-left_elbow left_elbow-left_wrist right_shoulder-right_elbow "
+    "right_elbow-right_wrist left_shoulder-left_hip right_shoulder-right_hip left_hip-right_hip left_hip-left_knee "
+    "left_knee-left_ankle right_hip-right_knee right_knee-right_ankle"
+)
+COCO17 = _register("coco17", _COCO, "nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear " + _LIMBS)
+BLAZEPOSE33 = _register(
+    "blazepose33",
+    "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
+    "left_mouth right_mouth left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_pinky "
+    "right_pinky left_index right_index left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle "
+    "right_ankle left_heel right_heel left_foot_index right_foot_index",
+    _LIMBS + " left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index",
+)
+_FEET = "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
+#: OpenPose BODY_25 and the experimental BODY_25B (COCO's 17, upper neck, head top, feet).
+BODY25 = _register(
+    "body25",
+    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist mid_hip right_hip right_knee "
+    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear left_big_toe left_small_toe "
+    "left_heel right_big_toe right_small_toe right_heel",
+    _LIMBS,
+)
+BODY25B = _register("body25b", _COCO + " upper_neck head_top " + _FEET, _LIMBS)
+#: The first 23 of COCO-WholeBody's 133: body and feet.
+_FACE68 = " ".join(f"face_{i}" for i in range(68))
+_HAND21 = "wrist " + " ".join(f"{f}_{i}" for f in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4))
+COCO_WHOLEBODY133 = _register(
+    "coco_wholebody133",
+    " ".join([_COCO, _FEET, _FACE68] + [f"{side}_hand_{n}" for side in ("left", "right") for n in _HAND21.split()]),
+    _LIMBS,
+)
+HAND21 = _register("hand21", _HAND21)
+H36M17 = _register(
+    "h36m17",
+    "pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle spine thorax nose head_top left_shoulder "
+    "left_elbow left_wrist right_shoulder right_elbow right_wrist",
+)
+LSP14 = _register(
+    "lsp14",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow right_shoulder "
+    "left_shoulder left_elbow left_wrist neck head_top",
+)
+PANOPTIC19 = _register(
+    "panoptic19",
+    "neck nose mid_hip left_shoulder left_elbow left_wrist left_hip left_knee left_ankle right_shoulder right_elbow "
+    "right_wrist right_hip right_knee right_ankle left_eye left_ear right_eye right_ear",
+)
