@@ -15,6 +15,21 @@ from mcbench.dataset.files import read_json, read_npz, write_json, write_npz
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-truth/1"
+_ARRAYS = (
+    "K",
+    "cam_from_world",
+    "person_id",
+    "joints",
+    "joints_visible",
+    "box",
+    "vertices",
+    "vertices_visible",
+    "hands",
+    "hands_px",
+    "face",
+    "face_px",
+    "moved",
+)
 
 
 @dataclass(frozen=True)
@@ -56,22 +71,6 @@ class SceneTruth:
     moved: np.ndarray
     info: dict = field(default_factory=dict)
 
-    _ARRAYS = [
-        "K",
-        "cam_from_world",
-        "person_id",
-        "joints",
-        "joints_visible",
-        "box",
-        "vertices",
-        "vertices_visible",
-        "hands",
-        "hands_px",
-        "face",
-        "face_px",
-        "moved",
-    ]
-
     @property
     def stem(self) -> str:
         return Path(self.clip).stem
@@ -79,7 +78,7 @@ class SceneTruth:
     def save(self, folder: Path) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_npz(folder / f"{self.stem}.npz", {name: getattr(self, name) for name in self._ARRAYS})
+        write_npz(folder / f"{self.stem}.npz", {name: getattr(self, name) for name in _ARRAYS})
         write_json(
             folder / f"{self.stem}.json",
             {"format": FORMAT, "clip": self.clip, "image_size": self.image_size, "info": self.info},
@@ -92,13 +91,13 @@ class SceneTruth:
         data, arrays = read_json(path), read_npz(path.with_suffix(".npz"))
         if data.get("format") != FORMAT:
             raise InputError(f"format is {data.get('format')!r}, expected {FORMAT!r}", path=path)
-        missing = [name for name in cls._ARRAYS if name not in arrays]
+        missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
             raise InputError(f"lacks {', '.join(missing)}", path=path.with_suffix(".npz"))
         width, height = data["image_size"]
         return cls(
             data["clip"],
             (int(width), int(height)),
-            **{n: arrays[n] for n in cls._ARRAYS},
+            **{n: arrays[n] for n in _ARRAYS},
             info=data.get("info", {}),
         )
