@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +15,11 @@ Progress = Callable[[int, int | None, str], None]
 
 def no_progress(done: int, total: int | None, label: str) -> None:
     """The progress callback that shows nothing."""
+
+
+def no_resources(settings: object) -> dict[str, str]:
+    """The resources of a stage that reads nothing besides its inputs."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Stage(Generic[S]):
     inputs: tuple[str, ...]
     settings: type[S]
     run: Callable[[StageContext[S]], dict[str, Any]]
-    resources: Callable[[S], dict[str, str]] = field(default=lambda settings: {})
+    resources: Callable[[S], dict[str, str]] = no_resources
 
     def keyed_settings(self, settings: S) -> dict[str, Any]:
         """The settings that matter to the result."""

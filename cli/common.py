@@ -1,0 +1,133 @@
+"""What every command shares: --json, -v/-q, progress bars on stderr, errors for people, exit statuses."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mcbench.dataset.files import dumps
+from mcbench.errors import McbenchError, UsageError
+from mcbench.workspace.stage import Progress as ProgressCallback
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+
+
+class Output:
+    """Where a command writes: its result to stdout, everything else to stderr.
+
+    Attributes
+    ----------
+    as_json : print exactly one JSON document on stdout.
+    verbosity : -1 quiet, 0 normal, 1 and more verbose.
+    """
+
+    def __init__(self, as_json: bool, verbosity: int) -> None:
+        self.as_json = as_json
+        self.verbosity = verbosity
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        level = logging.WARNING if verbosity <= 0 else logging.INFO if verbosity == 1 else logging.DEBUG
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+
+    def result(self, document: Any, *people: Any) -> None:
+        """Print the result: `document` as JSON with --json, else the strings and tables for people."""
+        if self.as_json:
+            click.echo(dumps(document), nl=False)
+        else:
+            for item in people:
+                self.out.print(item, markup=False) if isinstance(item, str) else self.out.print(item)
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, unless quiet."""
+        if self.verbosity >= 0:
+            self.err.print(text, markup=False)
+
+    def error(self, error: McbenchError) -> None:
+        self.err.print(f"error: {error}", markup=False, style="red")
+
+    @contextmanager
+    def progress(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A progress bar on stderr; yields a function that advances it. Nothing is drawn when quiet."""
+        with self._bars() as bars:
+            task = bars.add_task(label, total=total)
+            yield lambda n=1: bars.advance(task, n)
+
+    @contextmanager
+    def stage_progress(self, label: str, total: int) -> Iterator[tuple[ProgressCallback, Callable[[], None]]]:
+        """A bar over scenes and one below it for what a stage reports.
+
+        Yields the callback for stages and a function to call after every scene.
+        """
+        with self._bars() as bars:
+            scenes = bars.add_task(label, total=total)
+            inner = bars.add_task("", total=None, visible=False)
+
+            def report(done: int, of: int | None, what: str) -> None:
+                bars.update(inner, completed=done, total=of, description=f"  {what}", visible=True)
+
+            yield report, lambda: bars.advance(scenes)
+
+    def _bars(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.err,
+            transient=True,
+            disable=self.verbosity < 0 or not self.err.is_terminal,
+        )
+
+
+def table(title: str | None, *columns: str, rows: list[list[Any]] | None = None) -> Table:
+    """A table for people; numbers to the right."""
+    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(r[index], (int, float, type(None))) for r in rows or [])
+        made.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows or []:
+        made.add_row(*[_cell(value) for value in row])
+    return made
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}"
+    return str(value).replace("[", r"\[")
+
+
+def common_options(function: F) -> F:
+    """Add --json, -v and -q, pass an `Output` as first argument, and turn errors into messages and exit statuses.
+
+    The command returns its exit status (None is 0).
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout; the rest goes to stderr.")
+    @click.option("-v", "--verbose", count=True, help="Say more; repeat for still more.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, as_json: bool, verbose: int, quiet: bool, **kwargs: Any) -> None:
+        output = Output(as_json, -1 if quiet else verbose)
+        try:
+            status = function(output, *args, **kwargs)
+        except McbenchError as error:
+            output.error(error)
+            if as_json:
+                click.echo(dumps({"error": {"reason": error.reason, "message": str(error)}}), nl=False)
+            status = WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED
+        sys.exit(status or OK)
+
+    return wrapper  # type: ignore[return-value]

@@ -1,0 +1,129 @@
+"""Building one result folder so that it is absent or whole, whenever the process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mcbench
+from mcbench.dataset.files import write_bytes
+from mcbench.errors import McbenchError, Rejected
+from mcbench.workspace.record import (
+    FAILED,
+    OK,
+    REJECTED,
+    StageRecord,
+    file_digests,
+    result_digest,
+    stage_key,
+)
+
+_TEMPORARY = ".tmp-"
+_REPLACED = ".old-"
+
+
+@contextmanager
+def scene_lock(scene_folder: Path) -> Iterator[None]:
+    """Hold a scene for this process. The kernel lets go of the lock when the process dies, however it dies.
+
+    Raises
+    ------
+    McbenchError : another process works on the scene (reason `locked`).
+    """
+    scene_folder.mkdir(parents=True, exist_ok=True)
+    with (scene_folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise McbenchError(
+                "another process works on this scene",
+                path=scene_folder,
+                hint="wait for it, then run again",
+                reason="locked",
+            ) from error
+        yield
+
+
+def clean_leftovers(scene_folder: Path) -> None:
+    """Remove what killed processes left half-built. Call with the scene's lock held."""
+    for path in scene_folder.glob(".*"):
+        if path.name.startswith((_TEMPORARY, _REPLACED)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def build_result(
+    scene_folder: Path,
+    stage: str,
+    run: Callable[[Path], dict[str, Any]],
+    *,
+    version: int = 1,
+    settings: dict[str, Any] | None = None,
+    inputs: dict[str, str] | None = None,
+    resources: dict[str, str] | None = None,
+    provenance: dict[str, Any] | None = None,
+    raise_errors: bool = False,
+) -> StageRecord:
+    """Run a stage in a temporary sibling, write its record last and rename it into place.
+
+    Parameters
+    ----------
+    run : is given the empty folder to fill and returns the summary.
+    raise_errors : let errors through and leave nothing behind, instead of recording them.
+
+    Call with the scene's lock held.
+    """
+    settings, inputs, resources = settings or {}, inputs or {}, resources or {}
+    target = scene_folder / stage
+    out = scene_folder / f"{_TEMPORARY}{stage}"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    started_at, start = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    status, reason, message, summary = OK, None, None, {}
+    try:
+        summary = run(out)
+    except Exception as error:
+        if raise_errors:
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        status = REJECTED if isinstance(error, Rejected) else FAILED
+        reason = error.reason if isinstance(error, McbenchError) else "internal"
+        message = str(error) if isinstance(error, McbenchError) else f"{type(error).__name__}: {error}"
+        if status == FAILED:
+            write_bytes(out / "error.log", traceback.format_exc().encode())
+    files = file_digests(out)
+    record = StageRecord(
+        stage=stage,
+        scene=scene_folder.name,
+        status=status,
+        reason=reason,
+        message=message,
+        key=stage_key(stage, version, settings, inputs, resources),
+        version=version,
+        settings=settings,
+        inputs=inputs,
+        resources=resources,
+        summary=summary,
+        files=files,
+        result_digest=result_digest(status, reason, summary, files),
+        started_at=started_at,
+        duration_s=round(time.perf_counter() - start, 3),
+        mcbench_version=mcbench.__version__,
+        provenance=provenance or {},
+    )
+    record.save(out)
+    if target.exists():
+        old = scene_folder / f"{_REPLACED}{stage}"
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+        out.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        out.rename(target)
+    return record

@@ -1,0 +1,166 @@
+"""Running stages on scenes: resume by default, counts that add up, one bad scene never stops the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mcbench.errors import McbenchError
+from mcbench.workspace.build import build_result, clean_leftovers, scene_lock
+from mcbench.workspace.executors import Executor, InProcess, WorkerDied
+from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, StageRecord, stage_key
+from mcbench.workspace.stage import Progress, Stage, StageContext, no_progress
+from mcbench.workspace.workspace import Scene, Workspace
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a stage ended on a scene.
+
+    Attributes
+    ----------
+    status : "ok", "rejected", "failed", or "skipped" where an input stage is not there; then `reason` names it.
+    cached : the result was there already.
+    """
+
+    scene: str
+    stage: str
+    status: str
+    reason: str | None = None
+    message: str | None = None
+    cached: bool = False
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class SceneJob:
+    """Stages to run, in order, on one scene; picklable."""
+
+    scene_folder: Path
+    stages: tuple[tuple[Stage[Any], Any], ...]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Outcomes of a run and their counts."""
+
+    outcomes: list[Outcome]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Number of scenes by stage and status; a stage's numbers add up to the run's scenes."""
+        table: dict[str, Counter[str]] = {}
+        for outcome in self.outcomes:
+            table.setdefault(outcome.stage, Counter({s: 0 for s in (OK, REJECTED, FAILED, SKIPPED)}))[
+                outcome.status
+            ] += 1
+        return {stage: dict(counter) for stage, counter in table.items()}
+
+    @property
+    def exit_status(self) -> int:
+        """0 when every stage is ok on every scene, else 1."""
+        return int(any(outcome.status != OK for outcome in self.outcomes))
+
+    def to_json(self) -> dict[str, Any]:
+        return {"counts": self.counts(), "outcomes": [asdict(outcome) for outcome in self.outcomes]}
+
+
+def run_stage(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress = no_progress) -> Outcome:
+    """Run one stage on one scene unless its result is there. Call with the scene's lock held."""
+    inputs: dict[str, StageRecord] = {}
+    for name in stage.inputs:
+        record = scene.record(name)
+        if record is None or record.status != OK:
+            reason = f"{name}: {'not done' if record is None else record.reason}"
+            message = f"{name} is not done" if record is None else f"{name} was {record.status}: {record.message}"
+            return Outcome(scene.id, stage.name, SKIPPED, reason, message)
+        inputs[name] = record
+    digests = {name: record.result_digest for name, record in inputs.items()}
+    keyed = stage.keyed_settings(settings)
+    resources = stage.resources(settings)
+    present = scene.any_record(stage.name)
+    key = stage_key(stage.name, stage.version, keyed, digests, resources)
+    if present and present.key == key and present.status != FAILED:
+        return _outcome(present, cached=True)
+    folders = {name: scene.stage_folder(name) for name in stage.inputs}
+    record = build_result(
+        scene.folder,
+        stage.name,
+        lambda out: stage.run(StageContext(scene.id, folders, out, settings, progress)),
+        version=stage.version,
+        settings=keyed,
+        inputs=digests,
+        resources=resources,
+    )
+    return _outcome(record, cached=False)
+
+
+def _outcome(record: StageRecord, *, cached: bool) -> Outcome:
+    return Outcome(
+        record.scene,
+        record.stage,
+        record.status,
+        record.reason,
+        record.message,
+        cached,
+        0.0 if cached else record.duration_s,
+    )
+
+
+def run_scene(job: SceneJob, progress: Progress = no_progress) -> list[Outcome]:
+    """Run a scene's stages in order; a stage after one that is not ok is skipped, with the reason."""
+    scene = Scene(job.scene_folder)
+    try:
+        with scene_lock(scene.folder):
+            clean_leftovers(scene.folder)
+            return [run_stage(scene, stage, settings, progress) for stage, settings in job.stages]
+    except (McbenchError, OSError) as error:
+        reason = error.reason if isinstance(error, McbenchError) else "io_error"
+        return [Outcome(scene.id, stage.name, FAILED, reason, str(error)) for stage, _ in job.stages]
+
+
+def run_stages(
+    scenes: Sequence[Scene],
+    stages: Iterable[tuple[Stage[Any], Any]],
+    *,
+    executor: Executor | None = None,
+    on_scene: Callable[[list[Outcome]], None] | None = None,
+) -> RunReport:
+    """Run stages on scenes.
+
+    Parameters
+    ----------
+    stages : (stage, settings) in the order of the chain.
+    executor : where scenes are worked on; this process when None.
+    on_scene : called with a scene's outcomes as soon as they are known.
+    """
+    chain = tuple(stages)
+    jobs = [SceneJob(scene.folder, chain) for scene in scenes]
+    by_scene: dict[str, list[Outcome]] = {}
+    for job, result in (executor or InProcess()).map(run_scene, jobs):
+        if isinstance(result, WorkerDied):
+            outcomes = [Outcome(job.scene_folder.name, s.name, FAILED, "worker_died", str(result)) for s, _ in chain]
+        else:
+            outcomes = result
+        by_scene[job.scene_folder.name] = outcomes
+        if on_scene:
+            on_scene(outcomes)
+    return RunReport([outcome for scene in scenes for outcome in by_scene[scene.id]])
+
+
+def scene_states(workspace: Workspace, stages: Sequence[str]) -> list[dict[str, Any]]:
+    """What is done on every scene: for each stage its status ("stale" and "missing" included), reason and message."""
+    states = []
+    for scene in workspace.scenes():
+        row: dict[str, Any] = {"scene": scene.id, "name": scene.name, "stages": {}}
+        for stage in stages:
+            record = scene.any_record(stage)
+            if record is None:
+                row["stages"][stage] = {"status": "missing", "reason": None, "message": None}
+            else:
+                status = record.status if scene.record(stage) else "stale"
+                row["stages"][stage] = {"status": status, "reason": record.reason, "message": record.message}
+        states.append(row)
+    return states

@@ -1,0 +1,209 @@
+"""A workspace: a folder of scenes, each a folder of finished stages."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mcbench.dataset.files import write_bytes
+from mcbench.errors import UsageError
+from mcbench.workspace.build import build_result, clean_leftovers, scene_lock
+from mcbench.workspace.record import OK, StageRecord, stage_key
+
+CONFIG = "mcbench.toml"
+_CONFIG_TEXT = """\
+# An mcbench workspace. A table named after a stage sets that stage's options, as its --help lists them:
+# [sfm]
+# max_keyframes = 60
+format = "mcbench-workspace/1"
+"""
+SOURCE = "source"
+_T = TypeVar("_T")
+
+
+def sanitise(name: str) -> str:
+    """A safe folder name: ASCII letters, digits, '.', '_', '-', no leading dot, at most 80 characters."""
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    text = re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+    text = re.sub(r"\.{2,}", "_", text).strip("._-")
+    return text[:80].rstrip("._-") or "scene"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene of a workspace: `id` is its folder's name, `folder` holds a folder a stage."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def name(self) -> str:
+        """The original name of the clip or folder, unsanitised."""
+        record = self.any_record(SOURCE)
+        return self.id if record is None else str(record.provenance.get("name", self.id))
+
+    def stage_folder(self, stage: str) -> Path:
+        return self.folder / stage
+
+    def any_record(self, stage: str) -> StageRecord | None:
+        """The stage's record, be it up to date with its inputs or not."""
+        return StageRecord.load(self.stage_folder(stage))
+
+    def record(self, stage: str) -> StageRecord | None:
+        """The stage's record if it was made from the present results of its inputs, else None."""
+        record = self.any_record(stage)
+        if record is None:
+            return None
+        for name, digest in record.inputs.items():
+            upstream = self.record(name)
+            if upstream is None or upstream.result_digest != digest:
+                return None
+        return record
+
+    def finished(self, stage: str) -> bool:
+        """Whether the stage has an up-to-date result with status ok."""
+        record = self.record(stage)
+        return record is not None and record.status == OK
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with `mcbench.toml`, `scenes/<id>/<stage>/…` and `catalog.sqlite`."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: str | Path) -> Workspace:
+        """Open an existing workspace; raises `UsageError` where there is none."""
+        root = Path(root)
+        if not (root / CONFIG).is_file():
+            raise UsageError(
+                "is not a workspace",
+                path=root,
+                hint="`mcbench import` and `mcbench download` make one",
+                reason="no_workspace",
+            )
+        return cls(root)
+
+    @classmethod
+    def open_or_create(cls, root: str | Path) -> Workspace:
+        """Open a workspace, made first if the folder is empty or absent; other folders are refused."""
+        root = Path(root)
+        if root.exists() and not root.is_dir():
+            raise UsageError("is a file, not a folder for a workspace", path=root)
+        if not (root / CONFIG).exists():
+            if root.exists() and any(root.iterdir()):
+                raise UsageError(
+                    "is not empty and not a workspace", path=root, hint="give a new folder", reason="no_workspace"
+                )
+            (root / "scenes").mkdir(parents=True, exist_ok=True)
+            write_bytes(root / CONFIG, _CONFIG_TEXT.encode())
+        return cls(root)
+
+    @property
+    def scenes_folder(self) -> Path:
+        return self.root / "scenes"
+
+    def scenes(self) -> list[Scene]:
+        """All scenes that have a source, sorted by id."""
+        if not self.scenes_folder.is_dir():
+            return []
+        folders = sorted(p for p in self.scenes_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        return [Scene(p) for p in folders if (p / SOURCE / "stage.json").exists()]
+
+    def scene(self, scene_id: str) -> Scene:
+        """The scene of that id; raises `UsageError` that lists some of the known ones."""
+        known = {scene.id: scene for scene in self.scenes()}
+        if scene_id not in known:
+            some = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
+            raise UsageError(f"no scene {scene_id!r}", path=self.root, hint=f"scenes: {some or 'none yet'}")
+        return known[scene_id]
+
+    def settings(self, stage: str, cls: type[_T], overrides: dict[str, Any] | None = None) -> _T:
+        """A stage's settings: its defaults, then the table of `mcbench.toml`, then `overrides` (None: not given)."""
+        path = self.root / CONFIG
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8")).get(stage, {})
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot be read: {error}", path=path) from error
+        defaults = cls()
+        known = {f.name: getattr(defaults, f.name) for f in fields(cls)}  # type: ignore[arg-type]
+        for key, value in table.items():
+            if key not in known:
+                raise UsageError(f"[{stage}] has no option {key!r}", path=path, hint=f"options: {', '.join(known)}")
+            if known[key] is not None and not isinstance(
+                value, (int, float) if isinstance(known[key], float) else type(known[key])
+            ):
+                raise UsageError(f"[{stage}] {key} must be a {type(known[key]).__name__}, is {value!r}", path=path)
+        given = {k: v for k, v in (overrides or {}).items() if v is not None}
+        return replace(defaults, **{**table, **given})  # type: ignore[type-var]
+
+    def add_source(
+        self,
+        name: str,
+        origin: str,
+        build: Callable[[Path], dict[str, Any]],
+        *,
+        settings: dict[str, Any],
+        content: dict[str, str],
+        provenance: dict[str, Any] | None = None,
+    ) -> tuple[Scene, bool]:
+        """Add a scene, or find it done already.
+
+        Parameters
+        ----------
+        name : original name of the clip or folder; the scene's id is its sanitised form, numbered if taken.
+        origin : absolute path or URL: the same origin is the same scene, rebuilt if content or settings changed.
+        build : fills the empty source folder and returns the summary; its errors leave nothing behind.
+        settings : what besides the content decides the result. content : digests of what is imported, by name.
+        provenance : further data for the record, not part of any digest.
+
+        Returns
+        -------
+        The scene, and whether it was made now (False: it was there already).
+        """
+        scene = self._scene_for(name, origin)
+        with scene_lock(scene.folder):
+            try:
+                clean_leftovers(scene.folder)
+                record = scene.any_record(SOURCE)
+                if record and record.status == OK and record.key == stage_key(SOURCE, 1, settings, {}, content):
+                    return scene, False
+                build_result(
+                    scene.folder,
+                    SOURCE,
+                    build,
+                    settings=settings,
+                    resources=content,
+                    provenance={**(provenance or {}), "name": name, "origin": origin},
+                    raise_errors=True,
+                )
+                return scene, True
+            finally:
+                if scene.any_record(SOURCE) is None:
+                    for leftover in scene.folder.iterdir():
+                        leftover.unlink()
+                    scene.folder.rmdir()
+
+    def _scene_for(self, name: str, origin: str) -> Scene:
+        base, number = sanitise(name), 1
+        taken = {}
+        for scene in self.scenes():
+            record = scene.any_record(SOURCE)
+            taken[scene.id] = record.provenance.get("origin") if record else None
+        same = [scene_id for scene_id, known in taken.items() if known == origin]
+        if same:
+            return Scene(self.scenes_folder / same[0])
+        scene_id = base
+        while scene_id in taken:
+            number += 1
+            scene_id = f"{base}-{number}"
+        return Scene(self.scenes_folder / scene_id)
