@@ -1,0 +1,157 @@
+"""Running, resuming, rejecting, crashing: done means a record whose key matches, nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mcbench.errors import McbenchError
+from mcbench.workspace.build import scene_lock
+from mcbench.workspace.executors import InProcess, LocalPool
+from mcbench.workspace.runner import run_stages, scene_states
+from mcbench.workspace.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace.open_or_create(tmp_path / "ws")
+    for name, value in (("one", 1), ("two", 2), ("bad", -1)):
+        toy.add(made, name, value)
+    return made
+
+
+def test_counts_add_up_and_a_rejected_scene_leaves_the_rest_alone(workspace: Workspace) -> None:
+    report = run_stages(workspace.scenes(), toy.chain())
+    assert report.counts() == {
+        "count": {"ok": 2, "rejected": 1, "failed": 0, "skipped": 0},
+        "double": {"ok": 2, "rejected": 0, "failed": 0, "skipped": 1},
+    }
+    assert report.exit_status == 1
+    skipped = next(o for o in report.outcomes if o.status == "skipped")
+    assert (skipped.scene, skipped.reason) == ("bad", "count: negative")
+    assert workspace.scene("two").record("double").summary == {"value": 4.0}
+
+
+def test_second_run_does_nothing(workspace: Workspace) -> None:
+    run_stages(workspace.scenes(), toy.chain())
+    before = {p: p.stat().st_mtime_ns for p in workspace.root.rglob("*.json")}
+    report = run_stages(workspace.scenes(), toy.chain())
+    assert all(o.cached for o in report.outcomes if o.status != "skipped")
+    assert {p: p.stat().st_mtime_ns for p in workspace.root.rglob("*.json")} == before
+
+
+def test_changed_settings_redo_the_stage_and_what_follows(workspace: Workspace) -> None:
+    run_stages(workspace.scenes(), toy.chain())
+    report = run_stages(workspace.scenes(), toy.chain(add=1))
+    assert not any(o.cached for o in report.outcomes)
+    assert workspace.scene("one").record("double").summary == {"value": 4.0}
+
+
+def test_settings_outside_the_key_redo_nothing(workspace: Workspace) -> None:
+    run_stages(workspace.scenes(), toy.chain())
+    report = run_stages(workspace.scenes(), toy.chain(threads=7))
+    assert all(o.cached for o in report.outcomes if o.status != "skipped")
+
+
+def test_redone_upstream_makes_downstream_stale(workspace: Workspace) -> None:
+    run_stages(workspace.scenes(), toy.chain())
+    run_stages(workspace.scenes(), [toy.chain(add=5)[0]])
+    state = next(s for s in scene_states(workspace, ["count", "double"]) if s["scene"] == "one")
+    assert state["stages"]["count"]["status"] == "ok"
+    assert state["stages"]["double"]["status"] == "stale"
+    assert workspace.scene("one").record("double") is None
+
+
+def test_equal_result_of_a_redone_upstream_keeps_downstream(workspace: Workspace) -> None:
+    run_stages(workspace.scenes(), toy.chain())
+    (workspace.scene("one").stage_folder("count") / "stage.json").unlink()
+    report = run_stages([workspace.scene("one")], toy.chain())
+    assert [o.cached for o in report.outcomes] == [False, True]
+
+
+def test_crash_is_failed_with_a_log_and_tried_again(workspace: Workspace) -> None:
+    toy.add(workspace, "crash", "crash")
+    for _ in range(2):
+        report = run_stages([workspace.scene("crash")], toy.chain())
+        assert [(o.status, o.reason, o.cached) for o in report.outcomes] == [
+            ("failed", "internal", False),
+            ("skipped", "count: internal", False),
+        ]
+    log = (workspace.scene("crash").stage_folder("count") / "error.log").read_text()
+    assert "RuntimeError: boom" in log
+
+
+def test_pool_gives_the_results_of_one_process(tmp_path: Path) -> None:
+    results = []
+    for name, executor in (("a", InProcess()), ("b", LocalPool(2))):
+        made = Workspace.open_or_create(tmp_path / name)
+        for value in range(4):
+            toy.add(made, f"scene{value}", value)
+        run_stages(made.scenes(), toy.chain(), executor=executor)
+        results.append(toy.digests(made))
+    assert results[0] == results[1]
+    assert None not in results[0].values()
+
+
+def test_killed_worker_fails_its_scene_alone(workspace: Workspace) -> None:
+    toy.add(workspace, "suicide", "suicide")
+    report = run_stages(workspace.scenes(), toy.chain(), executor=LocalPool(2))
+    by_scene = {o.scene: o for o in report.outcomes if o.stage == "count"}
+    assert (by_scene["suicide"].status, by_scene["suicide"].reason) == ("failed", "worker_died")
+    assert {by_scene[s].status for s in ("one", "two")} == {"ok"}
+
+
+def test_locked_scene_is_reported_not_waited_for(workspace: Workspace) -> None:
+    with scene_lock(workspace.scene("one").folder):
+        report = run_stages(workspace.scenes(), toy.chain())
+        with pytest.raises(McbenchError) as caught, scene_lock(workspace.scene("one").folder):
+            pass
+    assert caught.value.reason == "locked"
+    assert {o.reason for o in report.outcomes if o.scene == "one"} == {"locked"}
+    assert workspace.scene("two").finished("double")
+
+
+def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path) -> None:
+    def fresh(name: str) -> Workspace:
+        made = Workspace.open_or_create(tmp_path / name)
+        for value in range(4):
+            toy.add(made, f"scene{value}", value)
+        return made
+
+    reference = fresh("reference")
+    run_stages(reference.scenes(), toy.chain())
+    killed = fresh("killed")
+    command = [sys.executable, toy.__file__, str(killed.root), "0.02"]
+    for moment in (0.3, 0.9, 1.3, 1.6, 1.9):
+        process = subprocess.Popen(command, start_new_session=True)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    report = run_stages(killed.scenes(), toy.chain(), executor=LocalPool(2))
+    assert report.exit_status == 0, report.outcomes
+    assert toy.digests(killed) == toy.digests(reference)
+    assert not [p for p in killed.root.rglob(".*") if p.name.startswith((".tmp-", ".old-"))]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(st.integers(-5, 5), max_size=6), data=st.data())
+def test_counts_always_add_up(tmp_path_factory: pytest.TempPathFactory, values: list[int], data: st.DataObject) -> None:
+    made = Workspace.open_or_create(tmp_path_factory.mktemp("ws") / "ws")
+    for index, value in enumerate(values):
+        toy.add(made, f"s{index}", value)
+    if values and data.draw(st.booleans()):
+        run_stages(made.scenes()[: data.draw(st.integers(0, len(values)))], toy.chain())
+    report = run_stages(made.scenes(), toy.chain())
+    for counts in report.counts().values():
+        assert sum(counts.values()) == len(values)
+    if values:
+        assert report.counts()["count"]["rejected"] == sum(v < 0 for v in values)

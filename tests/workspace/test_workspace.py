@@ -1,0 +1,120 @@
+"""Workspaces: opening, naming scenes, settings, sources, integrity, the catalog."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+import toy
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcbench.errors import InputError, UsageError
+from mcbench.workspace.catalog import rebuild_catalog
+from mcbench.workspace.integrity import verify_workspace
+from mcbench.workspace.runner import run_stages
+from mcbench.workspace.workspace import Workspace, sanitise
+
+
+@given(st.text())
+def test_scene_ids_are_safe_folder_names(name: str) -> None:
+    made = sanitise(name)
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", made) or re.fullmatch(r"[A-Za-z0-9_-]+", made)
+    assert ".." not in made
+    assert len(made) <= 80
+    assert sanitise(made) == made
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("../../etc/passwd", "etc_passwd"), ("a b.mp4", "a_b.mp4"), ("", "scene")]
+)
+def test_sanitise_known(name: str, expected: str) -> None:
+    assert sanitise(name) == expected
+
+
+def test_open_refuses_what_is_no_workspace(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a workspace"):
+        Workspace.open(tmp_path)
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        Workspace.open_or_create(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_equal_names_from_different_places_are_different_scenes(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+
+    def add(origin: str, content: str) -> tuple[str, bool]:
+        scene, made = workspace.add_source(
+            "clip", origin, lambda out: {}, settings={}, content={"file": content}, provenance={}
+        )
+        return scene.id, made
+
+    assert add("/a/clip.mp4", "1") == ("clip", True)
+    assert add("/b/clip.mp4", "1") == ("clip-2", True)
+    assert add("/a/clip.mp4", "1") == ("clip", False)
+    assert add("/a/clip.mp4", "2") == ("clip", True)
+
+
+def test_source_that_cannot_be_built_leaves_nothing(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+
+    def build(out: Path) -> dict:
+        (out / "half").write_text("x")
+        raise InputError("broken", path="clip.mp4")
+
+    with pytest.raises(InputError):
+        workspace.add_source("clip", "/clip.mp4", build, settings={}, content={}, provenance={})
+    assert list(workspace.scenes_folder.iterdir()) == []
+
+
+def test_settings_from_file_and_options(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    config = workspace.root / "mcbench.toml"
+    config.write_text(config.read_text() + "[count]\nadd = 3\n")
+    assert workspace.settings("count", toy.CountSettings).add == 3
+    assert workspace.settings("count", toy.CountSettings, {"add": 4, "threads": None}).add == 4
+    for text, what in (
+        ("[count]\nad = 3\n", "no option 'ad'"),
+        ("[count]\nadd = 'x'\n", "must be of type int"),
+        ("[", "read"),
+    ):
+        config.write_text(text)
+        with pytest.raises(UsageError, match=what):
+            workspace.settings("count", toy.CountSettings)
+
+
+def test_verify_names_every_kind_of_damage(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    for value in range(3):
+        toy.add(workspace, f"s{value}", value)
+    run_stages(workspace.scenes(), toy.chain())
+    assert verify_workspace(workspace) == (9, [])
+    (workspace.scene("s0").folder / "count" / "part0.json").write_text("{}")
+    (workspace.scene("s1").folder / "count" / "part1.json").unlink()
+    (workspace.scene("s2").folder / "double" / "extra.txt").write_text("x")
+    record = workspace.scene("s2").folder / "count" / "stage.json"
+    record.write_text(record.read_text().replace('"value": 2', '"value": 7'))
+    found = {(d.scene, d.stage, d.file, d.problem) for d in verify_workspace(workspace)[1]}
+    assert found == {
+        ("s0", "count", "part0.json", "changed"),
+        ("s1", "count", "part1.json", "missing"),
+        ("s2", "double", "extra.txt", "extra"),
+        ("s2", "count", "stage.json", "bad_record"),
+    }
+
+
+def test_catalog_is_rebuilt_from_the_folders(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    toy.add(workspace, "good", 1)
+    toy.add(workspace, "bad", -1)
+    run_stages(workspace.scenes(), toy.chain())
+    rebuild_catalog(workspace)
+    (workspace.root / "catalog.sqlite").write_bytes(b"garbage")
+    path = rebuild_catalog(workspace)
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("select scene, stage, status, reason from stage order by 1, 2").fetchall()
+    assert ("bad", "count", "rejected", "negative") in rows
+    assert ("good", "double", "ok", None) in rows
