@@ -142,7 +142,9 @@ class Workspace:
             if known[key] is not None and not isinstance(
                 value, (int, float) if isinstance(known[key], float) else type(known[key])
             ):
-                raise UsageError(f"[{stage}] {key} must be of type {type(known[key]).__name__}, is {value!r}", path=path)
+                raise UsageError(
+                    f"[{stage}] {key} must be of type {type(known[key]).__name__}, is {value!r}", path=path
+                )
         given = {k: v for k, v in (overrides or {}).items() if v is not None}
         return replace(defaults, **{**table, **given})  # type: ignore[type-var]
 

@@ -1,13 +1,10 @@
-"""The toy chain as a module that worker processes can import, too."""
+"""The toy chain can be imported by worker processes, too."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
