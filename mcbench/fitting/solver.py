@@ -160,7 +160,7 @@ class ArrowSystem:
         schur = self.shared.hessian.copy()
         for block, coupling in zip(self.blocks, self.coupling, strict=True):
             schur -= coupling.T @ cho_solve(cho_factor(block.hessian), coupling)
-        return np.linalg.inv(schur)
+        return np.asarray(np.linalg.inv(schur))
 
 
 def _damped(hessian: Array, damping: float) -> Array:

@@ -1,0 +1,158 @@
+"""The energy of a fit: robust reprojection errors over all views, and priors.
+
+People stand still, so a body is evaluated once an iteration, whatever the number of views: each keypoint's
+reprojection errors are first summed up into 3 x 3 normal equations of its place, then pulled back to the body's
+unknowns through the Jacobian of the reduced body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.body.reduced import ReducedBody
+from mcbench.cameras.camera import transform
+from mcbench.fitting.observations import Observations
+from mcbench.fitting.priors import Priors
+from mcbench.fitting.robust import geman_mcclure
+from mcbench.fitting.solver import ArrowSystem, DenseSystem
+from mcbench.fitting.state import BodyState
+
+Array = npt.NDArray[np.float64]
+
+_NEAR = 1e-3  # points nearer to the image plane than this (world units) count as not seen: the bound of the kernel
+
+
+@dataclass(frozen=True)
+class PointNormals:
+    """Quadratic model of the reprojection energy over points (K, 3): value, gradient (K, 3), hessian (K, 3, 3)."""
+
+    value: float
+    gradient: Array
+    hessian: Array
+
+
+def reprojection(points: Array, observations: Observations, kernel: float) -> PointNormals:
+    """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
+    residual, jacobian, valid = project(points, observations)
+    scaled = 1.0 / observations.sigma[..., None]
+    squared = ((residual * scaled) ** 2).sum(-1)
+    rho, robust = geman_mcclure(squared, kernel)
+    rho = np.where(valid, rho, kernel**2)
+    weight = np.where(valid, robust, 0.0) * observations.weight
+    value = 0.5 * float((observations.weight * rho).sum())
+    weighted = jacobian * (weight[..., None] * scaled**2)[..., None]
+    gradient = np.einsum("mkai,mka->ki", weighted, residual)
+    hessian = np.einsum("mkai,mkaj->kij", weighted, jacobian)
+    return PointNormals(value, gradient, hessian)
+
+
+def project(points: Array, observations: Observations) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Reprojection errors (M, K, 2) px, their derivatives by the points (M, K, 2, 3), and who lies in front (M, K)."""
+    cam = transform(observations.cam_from_world, points)  # (M, K, 3)
+    valid = cam[..., 2] > _NEAR
+    depth = np.where(valid, cam[..., 2], 1.0)
+    focal = np.stack([observations.K[:, 0, 0], observations.K[:, 1, 1]], -1)[:, None]
+    normalised = cam[..., :2] / depth[..., None]
+    predicted = normalised * focal + observations.K[:, None, :2, 2]
+    by_cam = np.zeros((*cam.shape[:2], 2, 3))
+    by_cam[..., 0, 0] = by_cam[..., 1, 1] = 1.0
+    by_cam[..., 2] = -normalised
+    by_cam *= (focal / depth[..., None])[..., None]
+    jacobian = by_cam @ observations.cam_from_world[:, None, :, :3]
+    return predicted - observations.pixels, jacobian, valid
+
+
+def pull_back(normals: PointNormals, d_points: Array) -> tuple[Array, Array]:
+    """Gradient (n,) and Gauss-Newton matrix (n, n) of unknowns that move the points by `d_points` (K, 3, n)."""
+    flat = d_points.reshape(-1, d_points.shape[-1])
+    weighted = np.einsum("kij,kjn->kin", normals.hessian, d_points).reshape(flat.shape)
+    return normals.gradient.reshape(-1) @ flat, flat.T @ weighted
+
+
+@dataclass(frozen=True)
+class PersonEnergy:
+    """Energy of one person whose body, in metres, is shrunk into the views' world by exp(-log_scale).
+
+    Attributes
+    ----------
+    body : the body reduced to the detector's keypoints.
+    observations : what the views say.
+    priors : on shape and pose.
+    kernel : Geman-McClure's scale, in standard deviations.
+    """
+
+    body: ReducedBody
+    observations: Observations
+    priors: Priors
+    kernel: float
+
+    def linearise_with_scale(self, state: BodyState, log_scale: float) -> DenseSystem:
+        """The quadratic model over the state's unknowns and, last, the log-scale."""
+        reduced = self.body.evaluate(state.betas, state.rotations, np.zeros(3))
+        shrink = np.exp(-log_scale)
+        known = np.isfinite(reduced.points).all(-1)
+        centred = np.where(known[:, None], reduced.points, 0.0) * shrink
+        normals = reprojection(centred + state.transl, self.observations, self.kernel)
+        d_points = np.concatenate([reduced.d_points * shrink, -centred[..., None]], axis=-1)
+        d_points[..., -4:-1] = np.eye(3)
+        d_points[~known] = 0.0
+        gradient, hessian = pull_back(normals, d_points)
+        prior_value, prior_gradient, prior_hessian = self.priors.linearise(state)
+        gradient[:-1] += prior_gradient
+        hessian[:-1, :-1] += prior_hessian
+        return DenseSystem(normals.value + prior_value, gradient, hessian)
+
+
+@dataclass(frozen=True)
+class PersonProblem:
+    """One person at a known scale."""
+
+    energy: PersonEnergy
+    log_scale: float = 0.0
+
+    def linearise(self, state: BodyState) -> DenseSystem:
+        system = self.energy.linearise_with_scale(state, self.log_scale)
+        return DenseSystem(system.value, system.gradient[:-1], system.hessian[:-1, :-1])
+
+    def retract(self, state: BodyState, step: Array) -> BodyState:
+        return state.retract(step)
+
+
+@dataclass(frozen=True)
+class SceneState:
+    """All people of a scene and its log-scale: log of metres a unit of the views' world."""
+
+    people: tuple[BodyState, ...]
+    log_scale: float
+
+
+@dataclass(frozen=True)
+class SceneProblem:
+    """People who see each other only through the scale of the scene."""
+
+    energies: Sequence[PersonEnergy]
+
+    def linearise(self, state: SceneState) -> ArrowSystem:
+        systems = [e.linearise_with_scale(p, state.log_scale) for e, p in zip(self.energies, state.people, strict=True)]
+        shared = DenseSystem(
+            0.0,
+            np.array([sum(s.gradient[-1] for s in systems)]),
+            np.array([[sum(s.hessian[-1, -1] for s in systems)]]),
+        )
+        return ArrowSystem(
+            sum(s.value for s in systems),
+            [DenseSystem(s.value, s.gradient[:-1], s.hessian[:-1, :-1]) for s in systems],
+            [s.hessian[:-1, -1:] for s in systems],
+            shared,
+        )
+
+    def retract(self, state: SceneState, step: Array) -> SceneState:
+        people, start = [], 0
+        for person in state.people:
+            people.append(person.retract(step[start : start + person.size]))
+            start += person.size
+        return SceneState(tuple(people), state.log_scale + float(step[-1]))

@@ -1,0 +1,145 @@
+"""How a detector's keypoints come from a body: regressors from the mesh, and the size of its errors.
+
+The default takes the body's own regressors and noise of documented size. A calibration learnt where truth is known
+replaces both; it is one `.npz` file, in `docs/formats.md` as mcbench-keypoints/1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mcbench.body.model import BodyModel
+from mcbench.dataset.files import dumps, read_npz, write_npz
+from mcbench.errors import InputError
+from mcbench.joints import joint_set
+
+Array = npt.NDArray[np.float64]
+
+FORMAT = "mcbench-keypoints/1"
+
+#: Stature (m) that relative noise refers to: a standing adult's.
+STATURE = 1.7
+
+# Noise of a keypoint in an image and bias of its definition, both as a share of stature, by part of the name. Our
+# choice, from raw errors of BlazePose on rendered people (hips, knees and heels worst); calibration does better.
+_DEFAULT_NOISE = {
+    "nose": (0.010, 0.006),
+    "eye": (0.010, 0.006),
+    "ear": (0.012, 0.010),
+    "mouth": (0.010, 0.006),
+    "face": (0.010, 0.006),
+    "head_top": (0.018, 0.012),
+    "neck": (0.014, 0.012),
+    "shoulder": (0.013, 0.010),
+    "elbow": (0.014, 0.008),
+    "wrist": (0.014, 0.008),
+    "hip": (0.018, 0.015),
+    "knee": (0.015, 0.013),
+    "ankle": (0.014, 0.010),
+    "heel": (0.018, 0.015),
+    "toe": (0.018, 0.012),
+    "foot_index": (0.018, 0.012),
+    "pinky": (0.020, 0.015),
+    "index": (0.020, 0.015),
+    "thumb": (0.020, 0.015),
+    "hand": (0.020, 0.015),
+}
+_BODY_SETS = ("coco17", "blazepose33", "body25b", "body25", "panoptic19")
+
+
+@dataclass(frozen=True)
+class KeypointModel:
+    """One detector's keypoints on one body.
+
+    Attributes
+    ----------
+    keypoint_set : registered name of the joint set.
+    body_model : name of the body whose vertices `regressor` reads.
+    regressor : (K, V) sparse; an empty row is a keypoint that the body does not have.
+    noise : (K,) standard deviation of an error in the image, an axis, as a share of stature.
+    bias : (K,) standard deviation of an error that all views of a person share, an axis, as a share of stature.
+    provenance : where this comes from (JSON values).
+    """
+
+    keypoint_set: str
+    body_model: str
+    regressor: sparse.csr_matrix
+    noise: Array
+    bias: Array
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(K,) whether the body has the keypoint."""
+        return np.diff(self.regressor.indptr) > 0
+
+    def save(self, path: Path) -> None:
+        write_npz(
+            path,
+            {
+                "format": np.array(FORMAT),
+                "keypoint_set": np.array(self.keypoint_set),
+                "body_model": np.array(self.body_model),
+                "shape": np.array(self.regressor.shape, dtype=np.int64),
+                "data": self.regressor.data,
+                "indices": self.regressor.indices.astype(np.int64),
+                "indptr": self.regressor.indptr.astype(np.int64),
+                "noise": self.noise,
+                "bias": self.bias,
+                "provenance": np.array(dumps(self.provenance, indent=None)),
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> KeypointModel:
+        """Raises `InputError` naming the file when it is not a calibration."""
+        data = read_npz(path)
+        try:
+            if str(data["format"]) != FORMAT:
+                raise InputError(f"format is {str(data['format'])!r}, expected {FORMAT!r}", path=path)
+            regressor = sparse.csr_matrix(
+                (data["data"], data["indices"], data["indptr"]), shape=tuple(int(n) for n in data["shape"])
+            )
+            return cls(
+                str(data["keypoint_set"]),
+                str(data["body_model"]),
+                regressor,
+                data["noise"],
+                data["bias"],
+                json.loads(str(data["provenance"])),
+            )
+        except (KeyError, ValueError) as error:
+            raise InputError(f"not a valid {FORMAT} file: {error!r}", path=path) from error
+
+    @classmethod
+    def default(cls, body: BodyModel, keypoint_set: str) -> KeypointModel:
+        """The body's own regressors, by name, and noise of our choice.
+
+        A keypoint that no set of the body's names like the detector's is unknown. Raises `InputError` for a joint
+        set without any keypoint in common with the body.
+        """
+        names = joint_set(keypoint_set).joints
+        sets = [keypoint_set] if keypoint_set in _BODY_SETS else []
+        rows = {}
+        for source in [*sets, *(s for s in _BODY_SETS if s not in sets)]:
+            regressor = sparse.csr_matrix(body.keypoint_regressor(source))
+            for i, name in enumerate(joint_set(source).joints):
+                if name not in rows and regressor[[i]].nnz:
+                    rows[name] = regressor[[i]]
+        empty = sparse.csr_matrix((1, body.n_vertices))
+        stacked = sparse.csr_matrix(sparse.vstack([rows.get(name, empty) for name in names]))
+        if not stacked.nnz:
+            raise InputError(f"the body has none of the keypoints of {keypoint_set}", reason="unknown_keypoints")
+        sizes = np.array([_default_noise(name) for name in names])
+        return cls(keypoint_set, body.name, stacked, sizes[:, 0], sizes[:, 1], {"source": "the body's own regressors"})
+
+
+def _default_noise(name: str) -> tuple[float, float]:
+    return next((sizes for part, sizes in _DEFAULT_NOISE.items() if part in name), _DEFAULT_NOISE["hand"])

@@ -1,0 +1,103 @@
+"""What the views say about one person: pixels, their noise, and how much each view adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.cameras.camera import camera_center
+from mcbench.cameras.views import Views
+from mcbench.dataset.detections import Detections
+from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """M detections of one person, K keypoints each.
+
+    Attributes
+    ----------
+    rows : (M,) rows of the scene's detections.
+    view : (M,) index into the views.
+    frame : (M,) source frame.
+    K : (M, 3, 3) px.
+    cam_from_world : (M, 3, 4).
+    pixels : (M, K, 2) undistorted px, 0 where unknown.
+    weight : (M, K) share of an independent observation that a keypoint counts for; 0 where unknown.
+    sigma : (M, K) standard deviation of an error in the image, an axis, px.
+    """
+
+    rows: npt.NDArray[np.int64]
+    view: npt.NDArray[np.int64]
+    frame: npt.NDArray[np.int64]
+    K: Array
+    cam_from_world: Array
+    pixels: Array
+    weight: Array
+    sigma: Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> Observations:
+        """The observations of some of the detections, `mask` (M,)."""
+        return Observations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+
+def observe(
+    views: Views,
+    detections: Detections,
+    rows: npt.ArrayLike,
+    centre: Array,
+    keypoints: KeypointModel,
+    *,
+    scale: float = 1.0,
+    min_score: float = 0.2,
+    correlation_deg: float = 4.0,
+) -> Observations:
+    """Collect what a track's detections say.
+
+    Parameters
+    ----------
+    views : the posed cameras.
+    detections : the scene's detections.
+    rows : the track's rows; those in frames without a camera are left out.
+    centre : (3,) middle of the person in the views' world.
+    keypoints : the noise of each keypoint.
+    scale : metres a unit of the views' world, for the size of the person in the image.
+    min_score : keypoints with a lower score are unknown.
+    correlation_deg : a detector errs alike in views less than about this angle apart, as seen from the person: the
+        errors' correlation is taken as exp(-(angle / correlation)^2 / 2), and a view counts for the inverse of the
+        sum of its correlations with all views, so that many views of one side weigh as few.
+    """
+    pairs = [(r, v) for r in np.sort(np.asarray(rows)) if (v := views.of_frame(int(detections.frame[r]))) is not None]
+    row = np.array([r for r, _ in pairs], dtype=np.int64)
+    view = np.array([v for _, v in pairs], dtype=np.int64)
+    K, cam_from_world = views.K[view], views.cam_from_world[view]
+    raw = detections.keypoints[row].astype(np.float64)
+    score = np.nan_to_num(detections.keypoint_score[row].astype(np.float64))
+    known = np.isfinite(raw).all(-1) & (score >= min_score) & keypoints.known
+    pixels = np.zeros_like(raw)
+    for i, v in enumerate(view):
+        if known[i].any():
+            pixels[i, known[i]] = views.undistort(int(v), raw[i, known[i]])
+
+    depth = np.maximum((cam_from_world[:, :, :3] @ centre + cam_from_world[:, :, 3])[:, 2], 1e-6)
+    focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
+    size_px = focal * STATURE / scale / depth
+    weight = np.where(known, np.clip(score, 0, 1), 0.0) * view_weights(cam_from_world, centre, correlation_deg)[:, None]
+    return Observations(
+        row, view, detections.frame[row], K, cam_from_world, pixels, weight, size_px[:, None] * keypoints.noise
+    )
+
+
+def view_weights(cam_from_world: Array, centre: Array, correlation_deg: float) -> Array:
+    """Weights (M,) of views (M, 3, 4) of a point (3,), of which those from similar directions share one view's."""
+    rays = camera_center(cam_from_world) - centre
+    rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
+    angles = np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1)))
+    return 1.0 / np.exp(-0.5 * (angles / correlation_deg) ** 2).sum(1)
