@@ -1,0 +1,23 @@
+"""Settings of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How people are fitted; every default is ours and documented where it is used."""
+
+    body: str = field(default="", metadata={"help": "Body model file (SMPL layout); empty for the open body."})
+    keypoint_model: str = field(default="", metadata={"help": "Keypoint calibration (.npz); empty for the body's own."})
+    min_views: int = field(default=3, metadata={"help": "Least number of views of a person."})
+    min_score: float = field(default=0.2, metadata={"help": "Keypoints with a lower score are ignored."})
+    kernel: float = field(default=3.0, metadata={"help": "Geman-McClure's scale, in standard deviations."})
+    correlation_deg: float = field(
+        default=4.0, metadata={"help": "Angle between views within which a detector errs alike, degrees."}
+    )
+    shape_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on shape."})
+    pose_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on pose."})
+    limit_weight: float = field(default=1.0, metadata={"help": "Weight of the penalty beyond anatomy's ranges."})
+    max_iterations: int = field(default=60, metadata={"help": "Bound on the solver's iterations."})
