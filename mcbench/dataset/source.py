@@ -128,12 +128,12 @@ class Source:
             with av.open(str(path)) as container:
                 container.streams.video[0].thread_type = "AUTO"
                 for position, picture in enumerate(container.decode(video=0)):
-                    if position > last:
-                        break
                     if position in by_position:
                         seen += 1
                         image = np.rot90(picture.to_ndarray(format="rgb24"), -self.rotation // 90)
                         yield by_position[position], np.ascontiguousarray(image)
+                    if position >= last:  # what follows is not needed, and need not decode
+                        break
         except av.error.FFmpegError as error:
             raise InputError(f"cannot be decoded: {error}", path=path, reason="corrupt") from error
         if seen != len(by_position):
