@@ -1,0 +1,144 @@
+"""BlazePose for several people in an image.
+
+The networks were made for one person who fills the picture. Here the candidates are searched on the whole image and
+on overlapping tiles, every candidate and every prior gets landmarks twice (the second time in the region that the
+first landmarks ask for), and whoever comes out twice is kept once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from mcbench.experts.base import MASK_SIZE, PersonDetection
+from mcbench.experts.blazepose import DETECTION, LANDMARK, Landmarks, PoseDetection, PoseLandmark, candidate_roi
+from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.duplicates import distinct, limb_joints
+from mcbench.experts.ssd import SsdDetections, weighted_suppression
+from mcbench.experts.weights import MEDIAPIPE, weight_digest
+from mcbench.joints import BLAZEPOSE33
+
+#: A candidate of the first network is looked at from this score on: the second network decides.
+MIN_CANDIDATE = 0.25
+#: Probability from which the second network's region shows a person.
+MIN_PRESENCE = 0.5
+
+
+class BlazePoseDetector:
+    """BlazePose (full) on tiles, several people an image; see `mcbench.experts.base.Detector`.
+
+    Raises
+    ------
+    InputError : the weights are not in the cache.
+    """
+
+    name = "blazepose"
+    version = f"mediapipe-{MEDIAPIPE.version}/1"
+    keypoint_set = BLAZEPOSE33.name
+
+    def __init__(self) -> None:
+        self._detection = PoseDetection()
+        self._landmark = PoseLandmark()
+
+    @staticmethod
+    def resources() -> Mapping[str, str]:
+        return {name: weight_digest(name) for name in (DETECTION, LANDMARK)}
+
+    def detect(
+        self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
+    ) -> list[PersonDetection]:
+        pyramid = Pyramid(image)
+        regions = [region for prior in priors if (region := roi_from_keypoints(prior)) is not None]
+        if search:
+            regions += [candidate_roi(keypoints) for keypoints in self._candidates(pyramid).keypoints]
+        found: list[Landmarks] = []
+        for region in regions:
+            if not any(_alike(region, other.roi) for other in found):
+                landmarks = self._look_twice(pyramid, region)
+                if landmarks is not None:
+                    found.append(landmarks)
+        return distinct([_person(pyramid, landmarks) for landmarks in found], self.keypoint_set)
+
+    def _candidates(self, image: Pyramid) -> SsdDetections:
+        parts = [self._detection(image, region, MIN_CANDIDATE) for region in search_regions(*image.size)]
+        return weighted_suppression(SsdDetections.concatenate(parts))
+
+    def _look_twice(self, image: Pyramid, region: Roi) -> Landmarks | None:
+        first = self._landmark(image, region)
+        if first.presence < MIN_PRESENCE:
+            return None
+        second = self._landmark(image, first.next_roi)
+        return second if second.presence >= MIN_PRESENCE else None
+
+
+def search_regions(width: int, height: int) -> list[Roi]:
+    """The squares in which candidates are searched: the whole image, and tiles that overlap by half."""
+    short, long = min(width, height), max(width, height)
+    regions = [Roi(np.array([width / 2, height / 2]), float(long))]
+    for side in (short, short * 0.6):
+        for y in _centers(height, side):
+            regions += [Roi(np.array([x, y]), side) for x in _centers(width, side)]
+    return regions
+
+
+def _centers(length: float, side: float) -> np.ndarray:
+    """Centres of the fewest segments of length `side` that cover `length` and overlap by half at least."""
+    count = 1 + int(np.ceil((length - side) / (side / 2) - 1e-6)) if length > side else 1
+    return np.linspace(side / 2, length - side / 2, count) if count > 1 else np.array([length / 2])
+
+
+def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
+    """The region for the landmarks of a person whose keypoints (33, 2) px are about known; None without hips."""
+    limbs = limb_joints(keypoints, BLAZEPOSE33.name)
+    shoulders, hips = limbs[:2].mean(0), limbs[6:8].mean(0)
+    if not np.isfinite([hips, shoulders]).all():
+        return None
+    radius = 1.1 * np.nanmax(np.linalg.norm(keypoints - hips, axis=1))
+    up = (shoulders - hips) / max(float(np.linalg.norm(shoulders - hips)), 1e-6)
+    return Roi.from_axis(hips, hips + radius * up) if radius > 1.0 else None
+
+
+def _alike(a: Roi, b: Roi) -> bool:
+    size = min(a.size, b.size)
+    return bool(np.linalg.norm(a.center - b.center) < 0.06 * size and max(a.size, b.size) < 1.3 * size)
+
+
+def _person(image: Pyramid, landmarks: Landmarks) -> PersonDetection:
+    box = _box(image, landmarks)
+    return PersonDetection(
+        score=min(1.0, landmarks.presence * float(limb_joints(landmarks.score, BLAZEPOSE33.name).mean())),
+        box=box,
+        keypoints=landmarks.points,
+        keypoint_score=landmarks.score,
+        keypoints3d=landmarks.points3d,
+        mask=_mask_on(box, landmarks),
+    )
+
+
+def _box(image: Pyramid, landmarks: Landmarks) -> np.ndarray:
+    """Box of the keypoints that are seen, widened to the mask just round it (hair, soles), inside the image."""
+    seen = landmarks.points[landmarks.score > 0.3]
+    if not len(seen):
+        seen = landmarks.points
+    low, high = seen.min(0), seen.max(0)
+    reach = 0.15 * float((high - low).max())
+    side = landmarks.mask.shape[0]
+    rows, columns = np.nonzero(landmarks.mask > 0.5)
+    cells = landmarks.roi.to_image((np.stack([columns, rows], axis=1) + 0.5) / side)
+    near = cells[((cells > low - reach) & (cells < high + reach)).all(1)]
+    outline = np.concatenate([np.stack([low, high]), near])
+    box = np.concatenate([outline.min(0), outline.max(0)])
+    return np.clip(box, 0.0, np.tile(np.array(image.size, float), 2))
+
+
+def _mask_on(box: np.ndarray, landmarks: Landmarks) -> np.ndarray:
+    """The mask (MASK_SIZE, MASK_SIZE) uint8 on the box's grid, every cell the mean of 4 x 4 samples."""
+    fine = 4 * MASK_SIZE
+    axis = (np.arange(fine) + 0.5) / fine
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1) * (box[2:] - box[:2]) + box[:2]
+    at = (landmarks.roi.to_crop(grid) * landmarks.mask.shape[0] - 0.5).astype(np.float32)
+    sampled = cv2.remap(landmarks.mask.astype(np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+    cells = sampled.reshape(MASK_SIZE, 4, MASK_SIZE, 4).mean(axis=(1, 3))
+    return np.round(255 * cells).astype(np.uint8)

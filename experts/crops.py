@@ -1,0 +1,80 @@
+"""Square, rotated crops of an image, and the way back from a crop to the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A square region of an image.
+
+    Attributes
+    ----------
+    center : (2,) px of the image, centres of pixels at +0.5.
+    size : side, px.
+    angle : radians by which the square is turned, from the image's x axis towards its y axis.
+    """
+
+    center: np.ndarray
+    size: float
+    angle: float = 0.0
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """(2, 2) turns a direction in the crop into one in the image."""
+        c, s = np.cos(self.angle), np.sin(self.angle)
+        return np.array([[c, -s], [s, c]])
+
+    def to_image(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) of the crop, whose side is 1, in px of the image."""
+        return (points - 0.5) * self.size @ self.rotation.T + self.center
+
+    def to_crop(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 2) px of the image in the crop, whose side is 1."""
+        return (points - self.center) @ self.rotation / self.size + 0.5
+
+    @staticmethod
+    def from_axis(center: np.ndarray, top: np.ndarray, margin: float = 1.25) -> Roi:
+        """The region round the circle at `center` through `top`, turned so that `top` is up, widened by `margin`."""
+        up = np.asarray(top) - center
+        return Roi(np.asarray(center), 2.0 * float(np.hypot(*up)) * margin, float(np.arctan2(up[0], -up[1])))
+
+
+class Pyramid:
+    """An image with halved copies, so that small crops of large regions are not aliased.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8.
+    """
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._levels = [image]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image, px."""
+        height, width = self._levels[0].shape[:2]
+        return width, height
+
+    def crop(self, roi: Roi, side: int) -> np.ndarray:
+        """The region as (side, side, 3) uint8, bilinear; black outside the image."""
+        level = max(0, int(np.floor(np.log2(max(roi.size / side, 1.0)))))
+        image = self._level(level)
+        scale = np.array(image.shape[1::-1]) / self.size
+        # Pixel index i has its centre at i + 0.5, in the crop as in the image.
+        linear = scale[:, None] * roi.rotation * roi.size / side
+        offset = scale * roi.to_image(np.full(2, 0.5 / side)) - 0.5
+        image_from_crop = np.column_stack([linear, offset])
+        return cv2.warpAffine(image, image_from_crop, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+    def _level(self, level: int) -> np.ndarray:
+        while len(self._levels) <= level:
+            last = self._levels[-1]
+            half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
+            self._levels.append(cv2.resize(last, half, interpolation=cv2.INTER_AREA))
+        return self._levels[level]

@@ -1,0 +1,43 @@
+"""Running a LiteRT (TensorFlow Lite) model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+#: One thread: the same sums in the same order on every machine, and scenes are what runs in parallel.
+THREADS = 1
+
+
+class LiteRtModel:
+    """A model with one image input and float outputs.
+
+    Attributes
+    ----------
+    size : side of the square input, px.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._interpreter = Interpreter(str(path), num_threads=THREADS)
+        self._interpreter.allocate_tensors()
+        (details,) = self._interpreter.get_input_details()
+        self._input = details["index"]
+        self._outputs = [o["index"] for o in self._interpreter.get_output_details()]
+        self.size = int(details["shape"][1])
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """Run on one image.
+
+        Parameters
+        ----------
+        image : (size, size, 3) float, in the range of values that the model was trained on.
+
+        Returns
+        -------
+        The outputs in the model's own order, without the batch axis.
+        """
+        self._interpreter.set_tensor(self._input, image.astype(np.float32)[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
