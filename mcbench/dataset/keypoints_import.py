@@ -30,12 +30,6 @@ _WHOLEBODY_PARTS = (
     ("lefthand_kpts", 21),
     ("righthand_kpts", 21),
 )
-    ("keypoints", 17),
-    ("foot_kpts", 6),
-    ("face_kpts", 68),
-    ("lefthand_kpts", 21),
-    ("righthand_kpts", 21),
-)
 
 
 @dataclass(frozen=True)
