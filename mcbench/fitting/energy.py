@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.camera import transform
-from mcbench.fitting.observations import Observations
+from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.robust import geman_mcclure
 from mcbench.fitting.solver import ArrowSystem, DenseSystem
@@ -35,7 +35,7 @@ class PointNormals:
     hessian: Array
 
 
-def reprojection(points: Array, observations: Observations, kernel: float) -> PointNormals:
+def reprojection(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
     """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
     residual, jacobian, valid = project(points, observations)
     scaled = 1.0 / observations.sigma[..., None]
@@ -50,7 +50,7 @@ def reprojection(points: Array, observations: Observations, kernel: float) -> Po
     return PointNormals(value, gradient, hessian)
 
 
-def project(points: Array, observations: Observations) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+def project(points: Array, observations: PersonObservations) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
     """Reprojection errors (M, K, 2) px, their derivatives by the points (M, K, 2, 3), and who lies in front (M, K)."""
     cam = transform(observations.cam_from_world, points)  # (M, K, 3)
     valid = cam[..., 2] > _NEAR
@@ -86,7 +86,7 @@ class PersonEnergy:
     """
 
     body: ReducedBody
-    observations: Observations
+    observations: PersonObservations
     priors: Priors
     kernel: float
 

@@ -10,13 +10,15 @@ import numpy.typing as npt
 from mcbench.cameras.camera import camera_center
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
+from mcbench.fitting.association import Track
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Observations:
+class PersonObservations:
     """M detections of one person, K keypoints each.
 
     Attributes
@@ -43,29 +45,30 @@ class Observations:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def select(self, mask: npt.NDArray[np.bool_]) -> Observations:
+    def select(self, mask: npt.NDArray[np.bool_]) -> PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
-        return Observations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+        return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
 
 def observe(
     views: Views,
     detections: Detections,
-    rows: npt.ArrayLike,
+    track: Track,
     centre: Array,
     keypoints: KeypointModel,
     *,
     scale: float = 1.0,
     min_score: float = 0.2,
     correlation_deg: float = 4.0,
-) -> Observations:
+) -> PersonObservations:
     """Collect what a track's detections say.
 
     Parameters
     ----------
     views : the posed cameras.
     detections : the scene's detections.
-    rows : the track's rows; those in frames without a camera are left out.
+    track : the person's detections; those in frames without a camera are left out, those taken for left-right
+        swapped are swapped back.
     centre : (3,) middle of the person in the views' world.
     keypoints : the noise of each keypoint.
     scale : metres a unit of the views' world, for the size of the person in the image.
@@ -74,12 +77,15 @@ def observe(
         errors' correlation is taken as exp(-(angle / correlation)^2 / 2), and a view counts for the inverse of the
         sum of its correlations with all views, so that many views of one side weigh as few.
     """
-    pairs = [(r, v) for r in np.sort(np.asarray(rows)) if (v := views.of_frame(int(detections.frame[r]))) is not None]
-    row = np.array([r for r, _ in pairs], dtype=np.int64)
-    view = np.array([v for _, v in pairs], dtype=np.int64)
+    row = np.asarray(track.rows, dtype=np.int64)
+    view = views.of_frames(detections.frame[row])
+    posed = view >= 0
+    row, view, flipped = row[posed], view[posed], track.flipped[posed]
     K, cam_from_world = views.K[view], views.cam_from_world[view]
     raw = detections.keypoints[row].astype(np.float64)
     score = np.nan_to_num(detections.keypoint_score[row].astype(np.float64))
+    flip = np.array(joint_set(keypoints.keypoint_set).flip)
+    raw[flipped], score[flipped] = raw[flipped][:, flip], score[flipped][:, flip]
     known = np.isfinite(raw).all(-1) & (score >= min_score) & keypoints.known
     pixels = np.zeros_like(raw)
     for i, v in enumerate(view):
@@ -90,7 +96,7 @@ def observe(
     focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
     size_px = focal * STATURE / scale / depth
     weight = np.where(known, np.clip(score, 0, 1), 0.0) * view_weights(cam_from_world, centre, correlation_deg)[:, None]
-    return Observations(
+    return PersonObservations(
         row, view, detections.frame[row], K, cam_from_world, pixels, weight, size_px[:, None] * keypoints.noise
     )
 

@@ -1,0 +1,245 @@
+"""Fit the bodies of a scene: tracks in, people in a metric world out.
+
+The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone;
+people whose own scale does not agree with the others' (movers, wrong tracks) are set aside while the rest settle the
+scale of the scene together; then every person is fitted at that scale, measured for movement, and given error bars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.body.reduced import ReducedBody
+from mcbench.cameras.alignment import Similarity
+from mcbench.cameras.views import Views
+from mcbench.dataset.detections import Detections
+from mcbench.fitting.association import Track
+from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
+from mcbench.fitting.initial import Initialiser
+from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.fitting.observations import PersonObservations, observe
+from mcbench.fitting.priors import Priors
+from mcbench.fitting.settings import FitSettings
+from mcbench.fitting.solver import Solution, minimise
+from mcbench.fitting.state import BodyState
+from mcbench.fitting.stillness import Movement, measure_movement
+from mcbench.fitting.uncertainty import joints_covariance, noise_factor
+from mcbench.joints import joint_set
+
+Array = npt.NDArray[np.float64]
+
+#: A wide kernel first: from a rough start, good keypoints may lie far off.
+_WIDE_KERNEL = 10.0
+#: People whose log-scale is off the median by more than this many of its standard deviations do not vote on the scale.
+_SCALE_OUTLIER = 3.0
+#: ... nor people who moved by more than this (m), beyond two standard deviations.
+_MOVED_TOO_MUCH = 0.08
+_Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
+
+
+@dataclass(frozen=True)
+class PersonFit:
+    """One fitted person; lengths in metres.
+
+    Attributes
+    ----------
+    track : index into the tracks given.
+    state : the body, in the metric world.
+    observations : what it was fitted to.
+    joints_cov : (24, 3, 3) covariance of the joints relative to joint 0, m^2 (joint 0: its absolute one).
+    noise : variance of the residuals over that of the keypoint model.
+    energy : the energy reached, a unit of the observations' weight.
+    movement : how far they moved; None where it cannot be measured.
+    log_scale : this person's own vote on the log of metres a unit, and its standard deviation; None for metric cameras.
+    """
+
+    track: int
+    state: BodyState
+    observations: PersonObservations
+    joints_cov: Array
+    noise: float
+    energy: float
+    movement: Movement | None
+    log_scale: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class SceneFit:
+    """The people of a scene and its scale.
+
+    Attributes
+    ----------
+    people : the people fitted, in the tracks' order; in the given world times `scale`.
+    scale : metres a unit of the given world.
+    scale_interval : its 90 % interval.
+    scale_voters : tracks whose people settled the scale; empty for metric cameras.
+    unfitted : tracks that gave no body: too few views, or no orientation.
+    """
+
+    people: list[PersonFit]
+    scale: float
+    scale_interval: tuple[float, float]
+    scale_voters: tuple[int, ...]
+    unfitted: tuple[int, ...]
+
+
+class SceneFitter:
+    """Fits people to the detections of a scene.
+
+    Parameters
+    ----------
+    body : the body reduced to the detector's keypoints.
+    n_betas : number of its shape components.
+    keypoints : the keypoint model.
+    settings : how to fit.
+    """
+
+    def __init__(self, body: ReducedBody, n_betas: int, keypoints: KeypointModel, settings: FitSettings) -> None:
+        self._body = body
+        self._keypoints = keypoints
+        self._settings = settings
+        self._priors = Priors(settings.shape_weight, settings.pose_weight, settings.limit_weight)
+        self._initialiser = Initialiser(body, joint_set(keypoints.keypoint_set), n_betas)
+
+    def fit(self, views: Views, detections: Detections, tracks: Sequence[Track], metric: bool) -> SceneFit:
+        """Fit all tracks.
+
+        Parameters
+        ----------
+        views : the posed cameras.
+        detections : the scene's detections.
+        tracks : who is who.
+        metric : the cameras' units are metres: the scale is 1 and stays.
+        """
+        first = 1.0 if metric else self._initialiser.scale([track.points for track in tracks])
+        if first is None:
+            return SceneFit([], 1.0, (np.nan, np.nan), (), tuple(range(len(tracks))))
+        rough = views.transformed(Similarity(first, np.eye(3), np.zeros(3)))
+        solved: dict[int, tuple[PersonEnergy, BodyState]] = {}
+        for index, track in enumerate(tracks):
+            if (found := self._fit_alone(rough, detections, track, first)) is not None:
+                solved[index] = found
+        log_scale, deviation, voters, votes = (0.0, 0.0, (), {}) if metric else self._settle_scale(solved)
+        scale = first * float(np.exp(log_scale))
+        final = views.transformed(Similarity(scale, np.eye(3), np.zeros(3)))
+        people = [
+            self._finish(final, detections, tracks[index], index, state, scale / first, votes.get(index))
+            for index, (_, state) in solved.items()
+        ]
+        margin = np.exp(_Z90 * deviation)
+        people = [
+            replace(p, log_scale=None if p.log_scale is None else (p.log_scale[0] + np.log(first), p.log_scale[1]))
+            for p in people
+        ]
+        unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
+        return SceneFit(people, scale, (scale / float(margin), scale * float(margin)), voters, unfitted)
+
+    def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
+        observations = observe(
+            views,
+            detections,
+            track,
+            centre,
+            self._keypoints,
+            min_score=self._settings.min_score,
+            correlation_deg=self._settings.correlation_deg,
+        )
+        return PersonEnergy(self._body, observations, self._priors, self._settings.kernel)
+
+    def _fit_alone(
+        self, views: Views, detections: Detections, track: Track, scale: float
+    ) -> tuple[PersonEnergy, BodyState] | None:
+        """A person at the first guess of the scale; None where there are too few views or no orientation.
+
+        The lowest energy of several starts: as triangulated, and with left and right swapped, which a detector
+        that takes a back for a front needs.
+        """
+        points = track.points * scale
+        finite = np.isfinite(points).all(-1)
+        if not finite.any():
+            return None
+        energy = self._energy(views, detections, track, np.median(points[finite], axis=0))
+        if len(energy.observations) < self._settings.min_views:
+            return None
+        flip = np.array(joint_set(self._keypoints.keypoint_set).flip)
+        starts = [self._initialiser.guess(points), self._initialiser.guess(points[flip])]
+        solutions = [self._solve(energy, start) for start in starts if start is not None]
+        if not solutions:
+            return None
+        return energy, min(solutions, key=lambda s: s.value).state
+
+    def _solve(self, energy: PersonEnergy, start: BodyState) -> Solution[BodyState]:
+        wide = PersonProblem(replace(energy, kernel=_WIDE_KERNEL))
+        limit = self._settings.max_iterations
+        rough = minimise(wide, start, max_iterations=limit, tolerance=1e-3)
+        return minimise(PersonProblem(energy), rough.state, max_iterations=limit, tolerance=1e-6)
+
+    def _settle_scale(
+        self, solved: dict[int, tuple[PersonEnergy, BodyState]]
+    ) -> tuple[float, float, tuple[int, ...], dict[int, tuple[float, float]]]:
+        """Log of the correction to the first scale, its standard deviation, who voted, and everyone's own vote."""
+        votes: dict[int, tuple[float, float]] = {}
+        for index, (energy, state) in solved.items():
+            alone = self._solve_with_scale([energy], [state], 0.0)
+            votes[index] = (alone.state.log_scale, float(np.sqrt(_shared_variance(alone))))
+        values = np.array([vote for vote, _ in votes.values()])
+        deviations = np.array([deviation for _, deviation in votes.values()])
+        middle = _weighted_median(values, 1 / deviations**2)
+        voters = tuple(
+            index
+            for index, (vote, deviation) in votes.items()
+            if abs(vote - middle) <= _SCALE_OUTLIER * deviation and not self._moved(*solved[index])
+        )
+        voters = voters or tuple(votes)
+        together = self._solve_with_scale([solved[i][0] for i in voters], [solved[i][1] for i in voters], middle)
+        return together.state.log_scale, float(np.sqrt(_shared_variance(together))), voters, votes
+
+    def _solve_with_scale(
+        self, energies: list[PersonEnergy], states: list[BodyState], log_scale: float
+    ) -> Solution[SceneState]:
+        return minimise(
+            SceneProblem(energies),
+            SceneState(tuple(states), log_scale),
+            max_iterations=self._settings.max_iterations,
+            tolerance=1e-7,
+        )
+
+    @staticmethod
+    def _moved(energy: PersonEnergy, state: BodyState) -> bool:
+        movement = measure_movement(energy, state, noise_factor(energy, state))
+        return movement is not None and movement.distance - 2 * movement.deviation > _MOVED_TOO_MUCH
+
+    def _finish(
+        self,
+        views: Views,
+        detections: Detections,
+        track: Track,
+        index: int,
+        state: BodyState,
+        growth: float,
+        vote: tuple[float, float] | None,
+    ) -> PersonFit:
+        """Fit at the final scale, starting from the rough fit, whose world was smaller by `growth`."""
+        start = replace(state, transl=state.transl * growth)
+        energy = self._energy(views, detections, track, start.transl)
+        solution = minimise(PersonProblem(energy), start, max_iterations=self._settings.max_iterations, tolerance=1e-8)
+        noise = noise_factor(energy, solution.state)
+        covariance, _ = joints_covariance(energy, solution.state, self._keypoints, noise)
+        movement = measure_movement(energy, solution.state, noise)
+        per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
+        return PersonFit(index, solution.state, energy.observations, covariance, noise, per_weight, movement, vote)
+
+
+def _shared_variance(solution: Solution[SceneState]) -> float:
+    covariance = solution.system.shared_covariance()  # type: ignore[attr-defined]
+    return float(covariance[0, 0])
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulative, cumulative[-1] / 2)])

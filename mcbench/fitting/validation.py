@@ -1,0 +1,162 @@
+"""Which fits deserve to be called ground truth: features of a person, and their thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.cameras.camera import camera_center
+from mcbench.dataset.cameras_file import SceneCameras
+from mcbench.dataset.detections import Detections
+from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.verdicts import Check, Verdict
+from mcbench.fitting.keypoint_model import STATURE
+from mcbench.fitting.priors import limit_excess
+from mcbench.fitting.residuals import keypoint_errors
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ValidateSettings:
+    """Thresholds; every default is ours."""
+
+    min_views: int = field(default=3, metadata={"help": "Least number of views of a person (few_views)."})
+    min_angle_deg: float = field(
+        default=4.0, metadata={"help": "Least angle between a person's outermost views, degrees (low_parallax)."}
+    )
+    max_residual: float = field(
+        default=0.045,
+        metadata={"help": "Largest median reprojection error, as a share of a standing adult's height in the image."},
+    )
+    max_outliers: float = field(
+        default=0.4, metadata={"help": "Largest share of keypoints off by 10 % of that height (high_residual)."}
+    )
+    max_shape: float = field(
+        default=4.0, metadata={"help": "Largest shape component, standard deviations (implausible_shape)."}
+    )
+    min_stature_m: float = field(default=0.85, metadata={"help": "Least stature, metres (implausible_shape)."})
+    max_stature_m: float = field(default=2.15, metadata={"help": "Largest stature, metres (implausible_shape)."})
+    max_limit_excess_deg: float = field(
+        default=30.0, metadata={"help": "Furthest a joint may turn beyond its range, degrees (implausible_pose)."}
+    )
+    max_moved_m: float = field(
+        default=0.08, metadata={"help": "Largest movement, beyond two standard deviations of it, metres (moved)."}
+    )
+    fragment_m: float = field(
+        default=0.9,
+        metadata={"help": "Two people nearer than this who are never seen in one frame are one who moved, metres."},
+    )
+    max_joint_sd_m: float = field(
+        default=0.06, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+    )
+
+
+def validate_people(
+    people: FittedPeople,
+    scene_people: list[dict[str, Any]],
+    cameras: SceneCameras,
+    detections: Detections,
+    settings: ValidateSettings,
+) -> list[Verdict]:
+    """Verdicts on all people of a scene.
+
+    Parameters
+    ----------
+    people : the fits, in the world of `cameras`.
+    scene_people : what `fit` measured of each (`people` of `scene.json`).
+    cameras : metric cameras.
+    detections : of the scene.
+    """
+    fragments = fragment_distances(people, detections)
+    return [
+        Verdict(
+            person,
+            _checks(person, people, measured, fragments[person], cameras, detections, settings),
+        )
+        for person, measured in enumerate(scene_people)
+    ]
+
+
+def _checks(
+    person: int,
+    people: FittedPeople,
+    measured: dict[str, Any],
+    fragment: float | None,
+    cameras: SceneCameras,
+    detections: Detections,
+    settings: ValidateSettings,
+) -> tuple[Check, ...]:
+    rows = np.flatnonzero(people.detection_person == person)
+    angle = widest_angle_deg(people.joints[person].mean(0), rows, detections, cameras)
+    sizes = adult_heights_px(people.joints[person].mean(0), rows, detections, cameras)
+    relative = keypoint_errors(people.keypoints[person], rows, detections, cameras) / sizes[:, None]
+    counted = relative[~np.isnan(relative)]
+    residual = float(np.median(counted)) if len(counted) else np.inf
+    outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
+    excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
+    deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
+    moved = None
+    if measured["moved_m"] is not None:
+        moved = max(0.0, measured["moved_m"] - 2 * measured["moved_sd_m"])
+    stature = float(measured["stature_m"])
+    s = settings
+    return (
+        Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
+        Check("residual_share", residual, s.max_residual, "max", "high_residual"),
+        Check("outlier_share", outliers, s.max_outliers, "max", "high_residual"),
+        Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
+        Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
+        Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),
+        Check("stature_m", stature, s.max_stature_m, "max", "implausible_shape"),
+        Check("limit_excess_deg", excess, s.max_limit_excess_deg, "max", "implausible_pose"),
+        Check("moved_at_least_m", moved, s.max_moved_m, "max", "moved"),
+        Check("fragment_m", fragment, s.fragment_m, "min", "moved"),
+        Check("joint_sd_m", float(np.median(deviations)), s.max_joint_sd_m, "max", "uncertain"),
+    )
+
+
+def _poses(rows: npt.NDArray[np.int64], detections: Detections, cameras: SceneCameras) -> tuple[Array, Array]:
+    """Poses (M, 3, 4) and focal lengths (M,) of the cameras of detections `rows` (M,)."""
+    frames = {frame.index: frame for frame in cameras.posed}
+    mine = [frames[int(detections.frame[row])] for row in rows]
+    poses = np.array([frame.cam_from_world for frame in mine], dtype=np.float64).reshape(-1, 3, 4)
+    return poses, np.array([np.sqrt(frame.camera.fx * frame.camera.fy) for frame in mine])
+
+
+def adult_heights_px(
+    centre: Array, rows: npt.NDArray[np.int64], detections: Detections, cameras: SceneCameras
+) -> Array:
+    """Height (M,) px that a standing adult at `centre` (3,) would have in the images of detections `rows` (M,)."""
+    poses, focal = _poses(rows, detections, cameras)
+    depth = np.maximum((poses[:, :, :3] @ centre + poses[:, :, 3])[:, 2], 1e-6)
+    return np.asarray(focal * STATURE / depth)
+
+
+def widest_angle_deg(
+    centre: Array, rows: npt.NDArray[np.int64], detections: Detections, cameras: SceneCameras
+) -> float:
+    """Largest angle between the rays from `centre` (3,) to the cameras of detections `rows`; 0 for fewer than two."""
+    if len(rows) < 2:
+        return 0.0
+    rays = camera_center(_poses(rows, detections, cameras)[0]) - centre
+    rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
+    return float(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
+
+
+def fragment_distances(people: FittedPeople, detections: Detections) -> list[float | None]:
+    """Distance (m) from each person to the nearest other who is never seen in one frame with them; None without.
+
+    A person who walks through a clip makes several still people, one after another, near each other. Two real people
+    so near each other are seen together now and then.
+    """
+    frames = [set(detections.frame[people.detection_person == p].tolist()) for p in range(len(people))]
+    nearest: list[float | None] = []
+    for p in range(len(people)):
+        apart = [q for q in range(len(people)) if q != p and not frames[p] & frames[q]]
+        distances = [float(np.linalg.norm(people.joints[p, 0] - people.joints[q, 0])) for q in apart]
+        nearest.append(min(distances) if distances else None)
+    return nearest

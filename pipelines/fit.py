@@ -1,0 +1,211 @@
+"""Stage `fit`: cameras and detections in, bodies in a metric world with Z up out.
+
+Writes `people.npz` (`mcbench.dataset.people`), `cameras.json` (metres, Z up, floor near z = 0) and `scene.json` (scale
+with its 90 % interval, the similarity from the `sfm` stage's world, gravity, and what was measured of each person).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mcbench.body.model import BodyModel, Posed, load_body
+from mcbench.body.reduced import ReducedBody
+from mcbench.body.rotations import log_so3
+from mcbench.cameras.alignment import Similarity
+from mcbench.cameras.views import Views
+from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
+from mcbench.dataset.detections import Detections
+from mcbench.dataset.files import sha256_file, write_json
+from mcbench.dataset.people import FittedPeople
+from mcbench.errors import InputError, Rejected
+from mcbench.fitting.association import associate
+from mcbench.fitting.gravity import Gravity, floor_height, rotation_to_z, up_from_bodies
+from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.fitting.residuals import median_residual_px
+from mcbench.fitting.scene_fit import PersonFit, SceneFit, SceneFitter
+from mcbench.fitting.settings import FitSettings
+from mcbench.workspace.stage import Stage, StageContext
+
+SCENE_FORMAT = "mcbench-scene/1"
+Array = npt.NDArray[np.float64]
+
+
+def run(context: StageContext[FitSettings]) -> dict[str, Any]:
+    """Fit one scene.
+
+    Raises
+    ------
+    Rejected : `no_cameras`, `no_detections`, `no_tracks` (no detections agree on a person), `no_fit` (none of the
+        tracks gave a body).
+    """
+    settings = context.settings
+    cameras = SceneCameras.load(context.inputs["sfm"] / "cameras.json")
+    detections = Detections.load(context.inputs["detect"] / "detections.npz")
+    views = Views.from_cameras(cameras)
+    if not len(views):
+        raise Rejected("no frame has a camera", reason="no_cameras")
+    if not len(detections):
+        raise Rejected("no detections", reason="no_detections")
+
+    context.progress(0, 3, "association")
+    tracks = associate(views, detections)
+    if not tracks:
+        raise Rejected("no detections agree on a person", reason="no_tracks")
+    body = load_body(Path(settings.body) if settings.body else None)
+    keypoints = _keypoint_model(body, detections.keypoint_set, settings)
+    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings)
+
+    context.progress(1, 3, "bodies")
+    fit = fitter.fit(views, detections, tracks, metric=cameras.units == "metre")
+    if not fit.people:
+        raise Rejected(f"none of {len(tracks)} tracks gave a body", reason="no_fit")
+
+    context.progress(2, 3, "world")
+    posed = _forward(body, fit.people, Similarity.identity())
+    gravity = up_from_bodies(posed.joints) if cameras.up is None else Gravity(cameras.up, "cameras")
+    level = Similarity(1.0, rotation_to_z(gravity.up), np.zeros(3))
+    lowest = level.apply(posed.vertices)[..., 2].min(1)
+    level = Similarity(1.0, level.R, np.array([0.0, 0.0, -floor_height(lowest)]))
+    metric_from_sfm = level.compose(Similarity(fit.scale, np.eye(3), np.zeros(3)))
+
+    world = _metric_cameras(cameras, metric_from_sfm)
+    world.save(context.out / "cameras.json")
+    people = _people(body, fit.people, level, detections, world)
+    people.save(context.out / "people.npz")
+    statures = _statures(body, people.betas)
+    scene = _scene(fit, len(tracks), metric_from_sfm, gravity, statures)
+    write_json(context.out / "scene.json", scene)
+    return {
+        "tracks": len(tracks),
+        "people": len(people),
+        "scale_interval": scene["scale_interval"],
+        "up": gravity.source,
+        "residual_px": people.residual_px,
+    }
+
+
+def _keypoint_model(body: BodyModel, keypoint_set: str, settings: FitSettings) -> KeypointModel:
+    if not settings.keypoint_model:
+        return KeypointModel.default(body, keypoint_set)
+    path = Path(settings.keypoint_model)
+    model = KeypointModel.load(path)
+    if (model.keypoint_set, model.regressor.shape[1]) != (keypoint_set, body.n_vertices):
+        raise InputError(f"is not for {keypoint_set} on the body {body.name}", path=path, reason="other_keypoints")
+    return model
+
+
+def _pose(state_rotations: Array, level: Similarity) -> Array:
+    rotations = state_rotations.copy()
+    rotations[0] = level.R @ rotations[0]
+    return rotations
+
+
+def _forward(body: BodyModel, people: list[PersonFit], level: Similarity) -> Posed:
+    """The bodies after the rigid motion `level` of their world.
+
+    SMPL turns about the pelvis J of the shape: R (x - J) + J + transl, so transl' = L (J + transl) - J.
+    """
+    betas = np.stack([p.state.betas for p in people])
+    rotations = np.stack([_pose(p.state.rotations, level) for p in people])
+    transl = np.stack([p.state.transl for p in people])
+    pelvis = body.forward(betas, rotations, np.zeros_like(transl)).joints[:, 0]
+    return body.forward(betas, rotations, level.apply(pelvis + transl) - pelvis)
+
+
+def _metric_cameras(cameras: SceneCameras, metric_from_sfm: Similarity) -> SceneCameras:
+    frames = [
+        FrameCamera(
+            f.index,
+            f.name,
+            f.camera,
+            None if f.cam_from_world is None else metric_from_sfm.apply_to_camera(f.cam_from_world),
+        )
+        for f in cameras.frames
+    ]
+    return SceneCameras(frames, "metre", np.array([0.0, 0.0, 1.0]), "fit", {"made_by": cameras.origin})
+
+
+def _people(
+    body: BodyModel, fits: list[PersonFit], level: Similarity, detections: Detections, cameras: SceneCameras
+) -> FittedPeople:
+    posed = _forward(body, fits, level)
+    coco = sparse.csr_matrix(body.keypoint_regressor("coco17"))
+    keypoints = np.stack([coco @ vertices for vertices in posed.vertices])
+    rotations = np.stack([_pose(p.state.rotations, level) for p in fits])
+    axis_angle = log_so3(rotations)
+    person = np.full(len(detections), -1, dtype=np.int64)
+    for index, fit in enumerate(fits):
+        person[fit.observations.rows] = index
+    transl = (
+        posed.joints[:, 0]
+        - body.forward(np.stack([p.state.betas for p in fits]), rotations, np.zeros((len(fits), 3))).joints[:, 0]
+    )
+    return FittedPeople(
+        body_model=body.name,
+        body_digest=body.digest,
+        betas=np.stack([p.state.betas for p in fits]),
+        global_orient=axis_angle[:, 0],
+        body_pose=axis_angle[:, 1:],
+        transl=transl,
+        joints=posed.joints,
+        joints_cov=np.stack([level.R @ p.joints_cov @ level.R.T for p in fits]),
+        keypoints=keypoints,
+        detection_person=person,
+        residual_px=median_residual_px(keypoints, person, detections, cameras),
+    )
+
+
+def _statures(body: BodyModel, betas: Array) -> Array:
+    """Height (P,) m of the bodies standing straight, in SMPL's rest pose."""
+    rest = np.tile(np.eye(3), (len(betas), 24, 1, 1))
+    heights = body.forward(betas, rest, np.zeros((len(betas), 3))).vertices[..., 1]
+    return np.asarray(heights.max(1) - heights.min(1))
+
+
+def _scene(
+    fit: SceneFit, n_tracks: int, metric_from_sfm: Similarity, gravity: Gravity, statures: Array
+) -> dict[str, Any]:
+    return {
+        "format": SCENE_FORMAT,
+        "scale": fit.scale,
+        "scale_interval": fit.scale_interval,
+        "scale_voters": [i for i, p in enumerate(fit.people) if p.track in fit.scale_voters],
+        "metric_from_sfm": {
+            "scale": metric_from_sfm.scale,
+            "R": metric_from_sfm.R,
+            "t": metric_from_sfm.t,
+        },
+        "up_source": gravity.source,
+        "tracks": n_tracks,
+        "tracks_unfitted": len(fit.unfitted),
+        "people": [
+            {
+                "stature_m": stature,
+                "detections": len(p.observations),
+                "energy": p.energy,
+                "noise": p.noise,
+                "own_scale": None if p.log_scale is None else float(np.exp(p.log_scale[0])),
+                "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
+                "moved_m": None if p.movement is None else p.movement.distance,
+                "moved_sd_m": None if p.movement is None else p.movement.deviation,
+                "windows": None if p.movement is None else p.movement.frames,
+                "displacement_m": None if p.movement is None else p.movement.displacement @ metric_from_sfm.R.T,
+            }
+            for p, stature in zip(fit.people, statures, strict=True)
+        ],
+    }
+
+
+def _resources(settings: FitSettings) -> dict[str, str]:
+    found = {"body": load_body(Path(settings.body) if settings.body else None).digest}
+    if settings.keypoint_model:
+        found["keypoint_model"] = sha256_file(Path(settings.keypoint_model))
+    return found
+
+
+STAGE = Stage("fit", 1, ("source", "sfm", "detect"), FitSettings, run, _resources)
