@@ -79,7 +79,7 @@ def triangulate(
     sigma = np.broadcast_to(sigma[:, None] if sigma.ndim == 1 else sigma, (m, k))
     xy = np.where(seen[..., None], xy, 0.0)
 
-    centers, directions = _rays(P, xy)
+    centers, directions = rays(P, xy)
     points = np.full((k, 3), np.nan) if start is None else np.array(start, dtype=np.float64)
     todo = ~_finite(points)
     if todo.any():
@@ -106,8 +106,8 @@ def _project(P: Array, points: Array) -> tuple[Array, Array]:
     return image[..., :2] / np.where(depth > 0, depth, 1.0)[..., None], depth
 
 
-def _rays(P: Array, xy: Array) -> tuple[Array, Array]:
-    """Centres (M, 3) and directions (M, K, 3) of unit depth."""
+def rays(P: Array, xy: Array) -> tuple[Array, Array]:
+    """Centres (M, 3) and directions (M, K, 3), of unit depth, of undistorted pixels (M, K, 2) in views P (M, 3, 4)."""
     inverse = np.linalg.inv(P[:, :, :3])
     centers = -np.einsum("mij,mj->mi", inverse, P[:, :, 3])
     homogeneous = np.concatenate([xy, np.ones((*xy.shape[:2], 1))], axis=-1)
