@@ -1,0 +1,127 @@
+"""Audit: the fits of a workspace against exact truth, scene by scene and over all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcbench.cameras.views import Views
+from mcbench.dataset.truth import SceneTruth
+from mcbench.errors import InputError
+from mcbench.metrics.audit_summary import person_row, summarise
+from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
+from mcbench.pipelines.finished import STAGES, FinishedScene, finished_scene
+from mcbench.workspace.stage import Progress, no_progress
+from mcbench.workspace.workspace import Scene, Workspace, sanitise
+
+
+def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_progress) -> dict[str, Any]:
+    """The audit's document: its numbers over all scenes, and `per_scene`.
+
+    A scene without a result (rejected, failed, not run) has its people counted as missed. Scenes without truth and
+    truth without a scene are named and left out.
+
+    Raises
+    ------
+    InputError : the folder has no truth, or none of a scene of the workspace (reason `no_truth`).
+    """
+    truths = _truths(Path(truth_folder))
+    scenes = workspace.scenes()
+    pairs = [(scene, path) for scene in scenes if (path := _truth_of(scene, truths)) is not None]
+    if not pairs:
+        raise InputError("has no truth of any scene of the workspace", path=truth_folder, reason="no_truth")
+    audits, rows = [], []
+    for done, (scene, path) in enumerate(pairs):
+        progress(done, len(pairs), scene.id)
+        audited, outcome = _audit_one(scene, SceneTruth.load(path))
+        audits.append(audited)
+        rows.append(
+            {
+                "scene": scene.id,
+                "clip": path.stem,
+                **outcome,
+                **summarise([audited]),
+                "people": [person_row(scene.id, person) for person in audited.people],
+            }
+        )
+    used = {path for _, path in pairs}
+    return {
+        **summarise(audits),
+        "per_scene": rows,
+        "scenes_without_truth": [s.id for s in scenes if s.id not in {scene.id for scene, _ in pairs}],
+        "truth_without_scene": sorted(path.stem for path in truths.values() if path not in used),
+    }
+
+
+def _truths(folder: Path) -> dict[str, Path]:
+    """Truth files by the id that a scene made from their clip has."""
+    if not folder.is_dir():
+        raise InputError("is not a folder", path=folder, reason="no_truth")
+    paths = [p for p in sorted(folder.glob("*.json")) if p.with_suffix(".npz").exists()]
+    if not paths:
+        raise InputError("has no truth in it (<clip>.json with <clip>.npz)", path=folder, reason="no_truth")
+    return {sanitise(path.stem): path for path in paths}
+
+
+def _truth_of(scene: Scene, truths: dict[str, Path]) -> Path | None:
+    """The scene's truth, by the original name of its clip."""
+    return truths.get(sanitise(scene.name)) or truths.get(sanitise(Path(scene.name).stem))
+
+
+def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, Any]]:
+    """A scene's audit, and how the scene ended: status, stage, reason."""
+    people_true = int(counting_people(truth).sum())
+    finished = finished_scene(scene)
+    if finished is None:
+        outcome = _why_not(scene)
+        return SceneAudit(scene.id, outcome["status"] == "rejected", people_true), outcome
+    outcome = {"status": "ok", "stage": None, "reason": None}
+    try:
+        return audit_scene(scene.id, _scene_fit(finished, truth), truth, finished.seconds_fit), outcome
+    except ValueError as error:  # cameras on a line: no alignment, so nobody is recalled
+        return SceneAudit(scene.id, False, people_true), {**outcome, "reason": f"not alignable: {error}"}
+
+
+def _why_not(scene: Scene) -> dict[str, Any]:
+    for stage in STAGES:
+        record = scene.record(stage)
+        if record is None:
+            return {"status": "missing", "stage": stage, "reason": None}
+        if record.status != "ok":
+            return {"status": record.status, "stage": stage, "reason": record.reason}
+    raise AssertionError(f"{scene.id} is finished")
+
+
+def _scene_fit(finished: FinishedScene, truth: SceneTruth) -> SceneFit:
+    people, source = finished.people, finished.source
+    views = Views.from_cameras(finished.cameras)
+    # truth counts the frames of the clip, a source those that were kept of it
+    frame = np.array([source.decode_index[i] for i in views.frame], dtype=np.int64)
+    inside = frame < len(truth.cam_from_world)
+    vertices = skin_area = None
+    if truth.vertices.shape[1]:
+        body = finished.body()
+        if body.n_vertices == truth.vertices.shape[1]:
+            vertices, skin_area = finished.posed(body).vertices, body.vertex_area * body.skin_mask
+    moved = [np.nan if (m := p.get("moved_m")) is None else float(m) for p in finished.info["people"]]
+    return SceneFit(
+        frame[inside],
+        views.centers[inside],
+        people.joints,
+        people.joints_cov,
+        vertices,
+        skin_area,
+        finished.accepted,
+        np.array(moved, dtype=np.float64),
+        _scale_interval(finished.info),
+    )
+
+
+def _scale_interval(info: dict[str, Any]) -> tuple[float, float] | None:
+    """The stated interval relative to the scale that was chosen; None where the scale was not estimated."""
+    if info.get("scale_interval") is None:
+        return None
+    low, high = info["scale_interval"]
+    return float(low) / info["scale"], float(high) / info["scale"]

@@ -1,0 +1,116 @@
+"""What the chain has finished of a scene, as the commands after it (export, audit, report) read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.body.model import BodyModel, Posed, load_body
+from mcbench.body.rotations import exp_so3
+from mcbench.dataset.cameras_file import SceneCameras
+from mcbench.dataset.detections import Detections
+from mcbench.dataset.files import read_json
+from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.source import Source
+from mcbench.dataset.verdicts import Verdict, load_verdicts
+from mcbench.errors import InputError
+from mcbench.workspace.workspace import Scene
+
+#: The stages whose results are read here.
+STAGES = ("source", "sfm", "detect", "fit", "validate")
+
+
+@dataclass(frozen=True)
+class FinishedScene:
+    """A scene in which every stage is ok and up to date."""
+
+    scene: Scene
+
+    @cached_property
+    def source(self) -> Source:
+        return Source.load(self.scene.stage_folder("source"))
+
+    @cached_property
+    def cameras(self) -> SceneCameras:
+        """Metric cameras, Z up, one entry a source frame."""
+        return SceneCameras.load(self.scene.stage_folder("fit") / "cameras.json")
+
+    @cached_property
+    def detections(self) -> Detections:
+        return Detections.load(self.scene.stage_folder("detect") / "detections.npz")
+
+    @cached_property
+    def people(self) -> FittedPeople:
+        return FittedPeople.load(self.scene.stage_folder("fit") / "people.npz")
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """The fit's `scene.json`."""
+        return dict(read_json(self.scene.stage_folder("fit") / "scene.json"))
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """A verdict a person, in the order of the fitted people."""
+        path = self.scene.stage_folder("validate") / "people.json"
+        verdicts = sorted(load_verdicts(path), key=lambda v: v.person)
+        if [v.person for v in verdicts] != list(range(len(self.people))):
+            raise InputError(f"does not tell of the {len(self.people)} people of the fit", path=path)
+        return verdicts
+
+    @property
+    def accepted(self) -> npt.NDArray[np.bool_]:
+        """(P,) who was accepted."""
+        return np.array([v.accepted for v in self.verdicts], dtype=bool)
+
+    @property
+    def seconds_fit(self) -> float | None:
+        """Wall time of the fit."""
+        record = self.scene.any_record("fit")
+        return None if record is None else record.duration_s
+
+    def body(self) -> BodyModel:
+        """The body that the people were fitted with.
+
+        Raises
+        ------
+        InputError : the body of this digest is no longer there (reason `other_body`).
+        """
+        record = self.scene.any_record("fit")
+        path = "" if record is None else str(record.settings.get("body", ""))
+        body = load_body(Path(path) if path else None)
+        if body.digest != self.people.body_digest:
+            raise InputError(
+                f"was fitted with another body {self.people.body_model!r} than the one now there",
+                path=self.scene.folder,
+                hint="run the fit again",
+                reason="other_body",
+            )
+        return body
+
+    def posed(self, body: BodyModel) -> Posed:
+        """Vertices (P, V, 3) and joints (P, 24, 3) of the fitted people, metres, Z up."""
+        return pose_people(
+            body, self.people.betas, self.people.global_orient, self.people.body_pose, self.people.transl
+        )
+
+
+def pose_people(
+    body: BodyModel,
+    betas: npt.NDArray[np.float64],
+    global_orient: npt.NDArray[np.float64],
+    body_pose: npt.NDArray[np.float64],
+    transl: npt.NDArray[np.float64],
+) -> Posed:
+    """Bodies from the parameters as files have them: betas (P, B), axis-angles (P, 3) and (P, 23, 3), transl (P, 3)."""
+    rotations = exp_so3(np.concatenate([global_orient[:, None], body_pose], axis=1))
+    return body.forward(betas, rotations, transl)
+
+
+def finished_scene(scene: Scene) -> FinishedScene | None:
+    """The scene's results, or None where a stage is not done, not up to date or not ok."""
+    return FinishedScene(scene) if all(scene.finished(stage) for stage in STAGES) else None
