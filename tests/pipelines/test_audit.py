@@ -14,7 +14,6 @@ from mcbench.workspace.workspace import Workspace
 
 #: The keys of the audit's table of definitions.
 KEYS = [
-    
     "scenes",
     "scenes_rejected",
     "people_true",
@@ -42,7 +41,6 @@ KEYS = [
     "moved_mm",
     "seconds_fit_per_person",
     "per_scene",
-,
 ]
 
 
