@@ -55,9 +55,8 @@ def _scenes_table(document: dict[str, Any]) -> Any:
     rows = [
         [
             row["scene"],
-            row["status"] if row["reason"] is None else f"{row['status']} ({row['reason']})",
+            row["reason"] or row["status"],
             row["people_true"],
-            row["people_found"],
             row["people_accepted"],
             row["accepted_wrong"],
             _part(row["pve_scaled_mm"], "median"),
@@ -67,8 +66,8 @@ def _scenes_table(document: dict[str, Any]) -> Any:
         ]
         for row in document["per_scene"]
     ]
-    columns = ("true", "found", "accepted", "wrong", "PVE* mm", "PA mm", "cam mm", "scale %")
-    title = f"{document['scenes']} scenes; PVE* is pve_scaled_mm, medians over accepted people"
+    columns = ("true", "kept", "wrong", "PVE*", "PA", "cam", "scale%")
+    title = f"{document['scenes']} scenes; PVE* (pve_scaled), PA(-MPJPE) and cam(eras): medians in mm"
     return table(title, "scene", "status", *columns, rows=rows)
 
 
