@@ -59,10 +59,15 @@ def _scenes_table(document: dict[str, Any]) -> Any:
             row["people_true"],
             row["people_accepted"],
             row["accepted_wrong"],
-            _part(row["pve_scaled_mm"], "median"),
-            row["pa_mpjpe_mm"],
-            row["camera_center_mm"],
-            row["scale_error_pct"],
+            *(
+                None if value is None else round(value, 2)
+                for value in (
+                    (row["pve_scaled_mm"] or {}).get("median"),
+                    row["pa_mpjpe_mm"],
+                    row["camera_center_mm"],
+                    row["scale_error_pct"],
+                )
+            ),
         ]
         for row in document["per_scene"]
     ]
@@ -82,7 +87,3 @@ def describe(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _part(value: dict[str, float] | None, key: str) -> float | None:
-    return None if value is None else value[key]
