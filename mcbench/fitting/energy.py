@@ -28,7 +28,7 @@ _NEAR = 1e-3  # points nearer to the image plane than this (world units) count a
 
 @dataclass(frozen=True)
 class PointNormals:
-    """Quadratic model of the reprojection energy over points (K, 3): value, gradient (K, 3), hessian (K, 3, 3)."""
+    """Quadratic model of the reprojection energy over points (K, 3): value, gradient (..., 3), hessian (..., 3, 3)."""
 
     value: float
     gradient: Array
@@ -37,6 +37,12 @@ class PointNormals:
 
 def reprojection(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
     """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
+    terms = reprojection_terms(points, observations, kernel)
+    return PointNormals(terms.value, terms.gradient.sum(0), terms.hessian.sum(0))
+
+
+def reprojection_terms(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
+    """The same for each view apart: gradient (M, K, 3), hessian (M, K, 3, 3); points (K, 3), or (M, K, 3) a view."""
     residual, jacobian, valid = project(points, observations)
     scaled = 1.0 / observations.sigma[..., None]
     squared = ((residual * scaled) ** 2).sum(-1)
@@ -45,13 +51,20 @@ def reprojection(points: Array, observations: PersonObservations, kernel: float)
     weight = np.where(valid, robust, 0.0) * observations.weight
     value = 0.5 * float((observations.weight * rho).sum())
     weighted = jacobian * (weight[..., None] * scaled**2)[..., None]
-    gradient = np.einsum("mkai,mka->ki", weighted, residual)
-    hessian = np.einsum("mkai,mkaj->kij", weighted, jacobian)
+    gradient = np.einsum("mkai,mka->mki", weighted, residual)
+    hessian = np.swapaxes(weighted, -1, -2) @ jacobian
     return PointNormals(value, gradient, hessian)
 
 
 def project(points: Array, observations: PersonObservations) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
-    """Reprojection errors (M, K, 2) px, their derivatives by the points (M, K, 2, 3), and who lies in front (M, K)."""
+    """Reprojection errors of points (K, 3), or (M, K, 3) a view.
+
+    Returns
+    -------
+    residual : (M, K, 2) px.
+    jacobian : (M, K, 2, 3) its derivative by the points.
+    valid : (M, K) whether the point lies in front of the camera.
+    """
     cam = transform(observations.cam_from_world, points)  # (M, K, 3)
     valid = cam[..., 2] > _NEAR
     depth = np.where(valid, cam[..., 2], 1.0)

@@ -1,8 +1,8 @@
-"""Did a person stand still? The same body, free to be elsewhere in each part of the clip.
+"""Did a person stand still? The same body, free to travel in the course of the clip.
 
-A person who moves while the camera moves still triangulates to something: a static fit absorbs part of a movement
-in depth. So the clip is cut into windows, and one body with its pose and shape is fitted anew with a displacement of
-its own in each window. Its size in the image then tells its depth, and what the windows disagree by is the movement.
+A person who moves while the camera moves still triangulates to something: a static fit takes a part of a movement
+for depth and size. So one body with its pose and shape is fitted anew, displaced along a path that is piecewise
+linear in time. Its size in the image then tells its depth, and the path's extent is the movement.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, pull_back, reprojection
+from mcbench.fitting.energy import PersonEnergy, PointNormals, pull_back, reprojection_terms
 from mcbench.fitting.solver import DenseSystem, minimise
 from mcbench.fitting.state import BodyState
 
 Array = npt.NDArray[np.float64]
 
-_DISPLACEMENT_SD = 0.5  # m: weak prior that ties the windows together where a window says little
-_MIN_PER_WINDOW = 4
-_MAX_WINDOWS = 5
+_DISPLACEMENT_SD = 0.5  # m: weak prior that ties the path together where the views say little
+_MIN_PER_KNOT = 4  # detections
+_MAX_KNOTS = 5
 
 
 @dataclass(frozen=True)
@@ -29,95 +29,95 @@ class Movement:
 
     Attributes
     ----------
-    distance : m, the largest between two windows.
+    distance : m, the largest between two knots of the path.
     deviation : m, its standard deviation.
-    displacement : (W, 3) m, each window's, their mean taken off.
-    frames : (W, 2) first and last source frame of each window.
+    displacement : (W, 3) m, the path's knots, their mean taken off.
+    frames : (W,) source frame of each knot.
+    gain : decrease of the energy for letting the person move.
     """
 
     distance: float
     deviation: float
     displacement: Array
     frames: npt.NDArray[np.int64]
+    gain: float
 
 
 @dataclass(frozen=True)
 class _MovingState:
     body: BodyState
-    displacement: Array  # (W, 3)
+    knots: Array  # (W, 3)
 
 
 @dataclass(frozen=True)
 class _MovingProblem:
-    """A person in metres whose body is displaced in each window."""
+    """A person in metres who is displaced along a path; `blend` (M, W) are the knots' shares in each detection."""
 
     energy: PersonEnergy
-    windows: tuple[PersonEnergy, ...]
+    blend: Array
 
     def linearise(self, state: _MovingState) -> DenseSystem:
         body = state.body
         reduced = self.energy.body.evaluate(body.betas, body.rotations, body.transl)
         known = np.isfinite(reduced.points).all(-1)
         points = np.where(known[:, None], reduced.points, 0.0)
-        d_body = np.where(known[:, None, None], reduced.d_points, 0.0)
-        n, count = body.size, len(self.windows)
-        value, gradient, hessian = 0.0, np.zeros(n + 3 * count), np.zeros((n + 3 * count, n + 3 * count))
-        value, gradient[:n], hessian[:n, :n] = self.energy.priors.linearise(body)
-        d_window = np.where(known[:, None, None], np.eye(3), 0.0)
-        d_both = np.concatenate([d_body, d_window], axis=-1)
-        for i, (window, shift) in enumerate(zip(self.windows, state.displacement, strict=True)):
-            normals = reprojection(points + shift, window.observations, window.kernel)
-            own_gradient, own_hessian = pull_back(normals, d_both)
-            index = np.r_[0:n, n + 3 * i : n + 3 * i + 3]
-            value += normals.value + 0.5 * float(shift @ shift) / _DISPLACEMENT_SD**2
-            gradient[index] += own_gradient
-            hessian[np.ix_(index, index)] += own_hessian
-            gradient[index[n:]] += shift / _DISPLACEMENT_SD**2
-            hessian[index[n:], index[n:]] += 1 / _DISPLACEMENT_SD**2
-        return DenseSystem(value, gradient, hessian)
+        d_points = np.where(known[:, None, None], reduced.d_points, 0.0)
+        shift = self.blend @ state.knots
+        terms = reprojection_terms(points + shift[:, None], self.energy.observations, self.energy.kernel)
+        gradient = np.where(known[:, None], terms.gradient, 0.0)
+        hessian = np.where(known[:, None, None], terms.hessian, 0.0)
+
+        n, count = body.size, len(state.knots)
+        summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))
+        value, g, h = self.energy.priors.linearise(body)
+        body_gradient, body_hessian = pull_back(summed, d_points)
+        by_knot = np.einsum("mw,mkij->wkij", self.blend, hessian)
+        coupling = np.einsum("wkij,kjn->win", by_knot, d_points).reshape(3 * count, n)
+        knots_hessian = np.einsum("mv,mw,mij->viwj", self.blend, self.blend, hessian.sum(1)).reshape(
+            3 * count, 3 * count
+        )
+        stiffness = 1 / _DISPLACEMENT_SD**2
+        knots_gradient = (self.blend.T @ gradient.sum(1)).ravel() + stiffness * state.knots.ravel()
+        return DenseSystem(
+            value + terms.value + 0.5 * stiffness * float((state.knots**2).sum()),
+            np.concatenate([g + body_gradient, knots_gradient]),
+            np.block([[h + body_hessian, coupling.T], [coupling, knots_hessian + stiffness * np.eye(3 * count)]]),
+        )
 
     def retract(self, state: _MovingState, step: Array) -> _MovingState:
         n = state.body.size
-        return _MovingState(state.body.retract(step[:n]), state.displacement + step[n:].reshape(-1, 3))
+        return _MovingState(state.body.retract(step[:n]), state.knots + step[n:].reshape(-1, 3))
 
 
 def measure_movement(
     energy: PersonEnergy, state: BodyState, noise: float, *, max_iterations: int = 40
 ) -> Movement | None:
-    """Movement of a person fitted as still; None where too few detections make two windows.
+    """Movement of a person fitted as still; None where too few detections make two knots.
 
     Parameters
     ----------
     energy, state : the fit, in metres.
     noise : variance factor of the data, see `uncertainty.noise_factor`.
     """
-    observations = energy.observations
-    count = min(_MAX_WINDOWS, len(observations) // _MIN_PER_WINDOW)
+    frames = energy.observations.frame
+    count = min(_MAX_KNOTS, len(frames) // _MIN_PER_KNOT)
     if count < 2:
         return None
-    order = np.argsort(observations.frame, kind="stable")
-    parts = [np.sort(part) for part in np.array_split(order, count)]
-    windows = tuple(
-        PersonEnergy(
-            energy.body,
-            observations.select(np.isin(np.arange(len(observations)), part)),
-            energy.priors,
-            energy.kernel,
-        )
-        for part in parts
-    )
-    problem = _MovingProblem(energy, windows)
-    solution = minimise(problem, _MovingState(state, np.zeros((count, 3))), max_iterations=max_iterations)
-    covariance = np.linalg.inv(problem.linearise(solution.state).hessian)[state.size :, state.size :] * max(noise, 1.0)
-    place = solution.state.displacement - solution.state.displacement.mean(0)
+    knots = np.round(np.quantile(np.unique(frames), np.linspace(0, 1, count))).astype(np.int64)
+    problem = _MovingProblem(energy, np.stack([np.interp(frames, knots, row) for row in np.eye(count)], axis=1))
+    start = _MovingState(state, np.zeros((count, 3)))
+    still = problem.linearise(start).value
+    solution = minimise(problem, start, max_iterations=max_iterations)
+    place = solution.state.knots - solution.state.knots.mean(0)
     i, j = max(
         ((i, j) for i in range(count) for j in range(i + 1, count)),
         key=lambda pair: float(np.linalg.norm(place[pair[0]] - place[pair[1]])),
     )
     difference = place[i] - place[j]
     distance = float(np.linalg.norm(difference))
+    hessian = problem.linearise(solution.state).hessian
+    covariance = np.linalg.inv(hessian)[state.size :, state.size :] * max(noise, 1.0)
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)
     pick[3 * i : 3 * i + 3], pick[3 * j : 3 * j + 3] = direction, -direction
-    frames = np.array([[observations.frame[p].min(), observations.frame[p].max()] for p in parts], dtype=np.int64)
-    return Movement(distance, float(np.sqrt(pick @ covariance @ pick)), place, frames)
+    return Movement(distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, still - solution.value)
