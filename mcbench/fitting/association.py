@@ -19,6 +19,7 @@ from mcbench.cameras.camera import Array
 from mcbench.cameras.triangulation import BoolArray
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
+from mcbench.fitting.association_anatomy import has_body_proportions
 from mcbench.fitting.association_observations import (
     Explanation,
     IntArray,
@@ -28,6 +29,7 @@ from mcbench.fitting.association_observations import (
 )
 from mcbench.fitting.association_seeds import TRACKLET_ANGLE_DEG, pair_seeds, tracklet_seeds
 from mcbench.fitting.association_settings import AssociationSettings
+from mcbench.joints import joint_set
 
 __all__ = ["AssociationSettings", "Track", "associate"]
 
@@ -76,7 +78,8 @@ def associate(views: Views, detections: Detections, settings: AssociationSetting
     """Group detections into people who do not move.
 
     Detections in frames without a pose, false ones, a second one of a person in a frame and those of people
-    seen in too few views belong to no track. The world's units and frame do not matter.
+    seen in too few views belong to no track; nor do figures whose limbs have no body's proportions. The world's
+    units and frame do not matter.
 
     Returns
     -------
@@ -96,6 +99,8 @@ def associate(views: Views, detections: Detections, settings: AssociationSetting
             break
     people = _compete(observations, people, settings)
     tracks = [_track(observations, person, settings) for person in people]
+    joints = joint_set(detections.keypoint_set)
+    tracks = [track for track in tracks if has_body_proportions(track.points, joints, settings.limb_spread)]
     return sorted(tracks, key=lambda track: (-len(track.rows), int(track.rows[0])))
 
 
@@ -131,7 +136,7 @@ def _grow(observations: Observations, skeleton: Array, settings: AssociationSett
         if person is None:
             return None
         skeleton = person.skeleton
-    return person
+    return person if person is not None and _explained(observations, person, settings) else None
 
 
 def _person(
@@ -140,7 +145,7 @@ def _person(
     """The person of these detections; None where too few agree on enough joints."""
     if len(members) < settings.min_detections:
         return None
-    result = triangulate_members(observations, members, flipped, settings, observations.body, TRACKLET_ANGLE_DEG)
+    result = triangulate_members(observations, members, flipped, settings.sigma, TRACKLET_ANGLE_DEG, observations.body)
     if (result.inliers.sum(axis=0) >= settings.min_detections).sum() < _AGREEING_JOINTS:
         return None
     return _Person(members, flipped, result.points)
@@ -176,7 +181,11 @@ def _compete(observations: Observations, people: list[_Person], settings: Associ
         people = updated
         if same:
             break
-    return [person for person in people if _wide_enough(observations, person, settings)]
+    return [
+        person
+        for person in people
+        if _explained(observations, person, settings) and _wide_enough(observations, person, settings)
+    ]
 
 
 def _owners(observations: Observations, explanation: Explanation, settings: AssociationSettings) -> IntArray:
@@ -193,9 +202,16 @@ def _owners(observations: Observations, explanation: Explanation, settings: Asso
     return owner
 
 
+def _explained(observations: Observations, person: _Person, settings: AssociationSettings) -> bool:
+    """Whether the skeleton explains its own detections well: false ones agree by chance, and badly."""
+    cost = explain(observations, person.skeleton[None], settings).cost[person.members, 0]
+    return float(cost.mean()) <= settings.track_gate
+
+
 def _wide_enough(observations: Observations, person: _Person, settings: AssociationSettings) -> bool:
+    """Whether enough joints are known when the rays must span the least angle of a track."""
     result = triangulate_members(
-        observations, person.members, person.flipped, settings, observations.body, settings.min_angle_deg
+        observations, person.members, person.flipped, settings.sigma, settings.min_angle_deg, observations.body
     )
     return int(np.isfinite(result.points).all(axis=-1).sum()) >= settings.min_joints
 
@@ -203,8 +219,7 @@ def _wide_enough(observations: Observations, person: _Person, settings: Associat
 def _track(observations: Observations, person: _Person, settings: AssociationSettings) -> Track:
     # Which side is left is the majority's word: the seed may have been a swapped detection.
     flipped = person.flipped if 2 * person.flipped.sum() <= len(person.members) else ~person.flipped
-    keypoints = np.arange(observations.xy.shape[1])
-    result = triangulate_members(observations, person.members, flipped, settings, keypoints, settings.min_angle_deg)
+    result = triangulate_members(observations, person.members, flipped, settings.sigma, settings.min_angle_deg)
     return Track(
         observations.row[person.members],
         flipped,

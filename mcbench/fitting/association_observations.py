@@ -148,16 +148,23 @@ def triangulate_members(
     observations: Observations,
     members: IntArray,
     flipped: BoolArray,
-    settings: AssociationSettings,
-    joints: IntArray,
+    sigma: float,
     min_angle_deg: float,
+    joints: IntArray | None = None,
 ) -> Triangulation:
-    """Triangulate the keypoints `joints` of the detections `members` (M,), swapping the `flipped` ones (M,)."""
+    """Triangulate the keypoints `joints` (all when None) of the detections `members` (M,).
+
+    Parameters
+    ----------
+    flipped : (M,) detections whose left and right are swapped first.
+    sigma : scale of the cost, a share of each person's size.
+    """
+    joints = np.arange(observations.xy.shape[1]) if joints is None else joints
     source = np.where(flipped[:, None], observations.flip[joints], joints)
     return triangulate(
         observations.views.projection[observations.view[members]],
         observations.xy[members[:, None], source],
         observations.weight[members[:, None], source],
-        settings.sigma * observations.size[members],
+        sigma * observations.size[members],
         np.deg2rad(min_angle_deg),
     )

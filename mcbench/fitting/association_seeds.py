@@ -29,7 +29,7 @@ def tracklet_seeds(observations: Observations, settings: AssociationSettings) ->
             continue
         straight = np.zeros(len(run), dtype=bool)
         skeleton = triangulate_members(
-            observations, run, straight, settings, observations.body, TRACKLET_ANGLE_DEG
+            observations, run, straight, settings.sigma, TRACKLET_ANGLE_DEG, observations.body
         ).points
         cost = explain(observations, skeleton[None], settings).cost[run, 0]
         if np.mean(cost <= settings.gate) >= _EXPLAINED:
