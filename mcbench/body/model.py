@@ -1,0 +1,269 @@
+"""Body models in SMPL's format, the open one or a user's own, run by `smplx`."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import smplx
+import torch
+from scipy import sparse
+from smplx.utils import Struct
+from smplx.vertex_ids import vertex_ids as SMPLX_VERTEX_IDS
+
+from mcbench.body.pickles import load_pickle
+from mcbench.cache import cache_folder
+from mcbench.dataset.files import read_npz, sha256_file
+from mcbench.errors import InputError
+from mcbench.joints import SMPL24, SMPL24_PARENTS, joint_set
+
+Array = npt.NDArray[np.float64]
+
+N_BETAS = 10
+#: Name of the open body, and prefix of what its file holds besides SMPL's arrays.
+OPEN_BODY = "open_smpl"
+KEYPOINT_PREFIX = "keypoint/"
+_REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
+_SMPL_VERTICES = 6890
+# Keypoints of SMPL's own mesh by the vertices that smplx lists for it; BlazePose's knuckles and toes by the nearest.
+_SMPL_NAMES = {
+    "nose": "nose",
+    "left_eye": "leye",
+    "right_eye": "reye",
+    "left_ear": "lear",
+    "right_ear": "rear",
+    "left_big_toe": "LBigToe",
+    "right_big_toe": "RBigToe",
+    "left_small_toe": "LSmallToe",
+    "right_small_toe": "RSmallToe",
+    "left_heel": "LHeel",
+    "right_heel": "RHeel",
+    "left_foot_index": "LBigToe",
+    "right_foot_index": "RBigToe",
+}
+_LIMB_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+
+@dataclass(frozen=True)
+class Posed:
+    """Bodies in the world: vertices (P, V, 3) and `smpl24` joints (P, 24, 3), metres."""
+
+    vertices: Array
+    joints: Array
+
+
+@dataclass(frozen=True)
+class BodyModel:
+    """A body model in SMPL's format.
+
+    Attributes
+    ----------
+    name : "open_smpl", or the name of the user's file. digest : SHA-256 of the file.
+    v_template (V, 3), shapedirs (V, 3, B), weights `skinning` (V, 24) : SMPL's arrays, float64, metres.
+    posedirs : (V, 3, 207), or None for a model without pose blend shapes.
+    joint_regressor : (24, V) sparse. faces : (F, 3) int64. parents : of the 24 joints, -1 for the root.
+    skin_mask : (V,) bool, the outer skin: no eyes, teeth, tongue.
+    vertex_area : (V,) m^2, a third of the faces around a vertex at the mean shape.
+    keypoints : regressor (1, V) of every keypoint that the body knows, by name.
+    info : where the model comes from, as its file tells.
+    """
+
+    name: str
+    digest: str
+    v_template: Array
+    shapedirs: Array
+    posedirs: Array | None
+    joint_regressor: sparse.csr_matrix
+    skinning: Array
+    faces: npt.NDArray[np.int64]
+    skin_mask: npt.NDArray[np.bool_]
+    vertex_area: Array
+    keypoints: dict[str, sparse.csr_matrix]
+    info: str = ""
+    parents: tuple[int, ...] = SMPL24_PARENTS
+    _smplx: list[smplx.SMPL] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def n_betas(self) -> int:
+        return self.shapedirs.shape[-1]
+
+    @property
+    def n_vertices(self) -> int:
+        return len(self.v_template)
+
+    @property
+    def joint_template(self) -> Array:
+        """Joints (24, 3) of the mean shape at rest."""
+        return self.joint_regressor @ self.v_template
+
+    @property
+    def joint_shapedirs(self) -> Array:
+        """Derivative (24, 3, B) of the joints at rest by betas."""
+        flat = self.joint_regressor @ self.shapedirs.reshape(self.n_vertices, -1)
+        return flat.reshape(24, 3, self.n_betas)
+
+    def keypoint_regressor(self, set_name: str) -> sparse.csr_matrix:
+        """Regressor (K, V) of a joint set from the posed vertices; rows of unknown keypoints are empty."""
+        empty = sparse.csr_matrix((1, self.n_vertices))
+        rows = [self.keypoints.get(name, empty) for name in joint_set(set_name).joints]
+        return sparse.csr_matrix(sparse.vstack(rows))
+
+    def forward(self, betas: Array, rotations: Array, transl: Array) -> Posed:
+        """Vertices and joints of P bodies.
+
+        Parameters
+        ----------
+        betas : (P, B). rotations : (P, 24, 3, 3), the root's first. transl : (P, 3), SMPL's translation, metres.
+        """
+        betas, rotations, transl = (
+            torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64) for x in (betas, rotations, transl)
+        )
+        if not len(betas):
+            return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, 24, 3)))
+        with torch.no_grad():
+            out = self._runner()(
+                betas=betas,
+                global_orient=rotations[:, :1],
+                body_pose=rotations[:, 1:],
+                transl=transl,
+                pose2rot=False,
+            )
+        return Posed(out.vertices.numpy(), out.joints[:, :24].numpy())
+
+    def _runner(self) -> smplx.SMPL:
+        """The `smplx` model, made when first needed."""
+        if not self._smplx:
+            posedirs = np.zeros((self.n_vertices, 3, 207)) if self.posedirs is None else self.posedirs
+            data = Struct(
+                v_template=self.v_template,
+                shapedirs=self.shapedirs,
+                posedirs=posedirs,
+                J_regressor=self.joint_regressor.toarray(),
+                kintree_table=np.array([self.parents, range(24)]),
+                weights=self.skinning,
+                f=self.faces,
+            )
+            # smplx appends picked vertices to the joints; the picks of SMPL's own mesh mean nothing on another.
+            picks = dict.fromkeys(SMPLX_VERTEX_IDS["smplh"], 0)
+            absent = dict.fromkeys(("betas", "global_orient", "body_pose", "transl"), False)
+            self._smplx.append(
+                smplx.SMPL(
+                    "",
+                    data_struct=data,
+                    num_betas=self.n_betas,
+                    vertex_ids=picks,
+                    dtype=torch.float64,
+                    **{f"create_{name}": value for name, value in absent.items()},
+                )
+            )
+        return self._smplx[0]
+
+
+def vertex_areas(vertices: Array, faces: npt.NDArray[np.int64]) -> Array:
+    """Area (V,) of every vertex: a third of the triangles around it."""
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
+    return np.bincount(faces.ravel(), weights=np.repeat(area, 3), minlength=len(vertices))
+
+
+def open_body_path() -> Path:
+    """Where the open body is kept once it has been built."""
+    return cache_folder("bodies", f"{OPEN_BODY}.npz")
+
+
+def load_body(path: Path | None = None) -> BodyModel:
+    """Load a body model in SMPL's format.
+
+    Parameters
+    ----------
+    path : an `.npz` or `.pkl` with SMPL's arrays, for instance the user's own licensed SMPL; None for the open body.
+
+    Raises
+    ------
+    InputError : there is no such file (the open body is built by `mcbench body`), it is not a body model, or it is
+        a pickle that asks for more than arrays (`unsafe_pickle`).
+    """
+    if path is None:
+        path = open_body_path()
+        if not path.exists():
+            raise InputError(
+                "the open body has not been built yet", path=path, hint="run `mcbench body`", reason="no_body"
+            )
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such file", path=path, reason="missing_file")
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _load(path: Path, _modified: int, _size: int) -> BodyModel:
+    data = load_pickle(path) if path.suffix == ".pkl" else read_npz(path)
+    missing = [key for key in _REQUIRED if key not in data]
+    if missing:
+        raise InputError(f"is not an SMPL body model: lacks {', '.join(missing)}", path=path, reason="bad_body")
+    try:
+        return _from_arrays(path, data)
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(f"is not an SMPL body model: {error}", path=path, reason="bad_body") from error
+
+
+def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
+    template = np.array(data["v_template"], dtype=np.float64)
+    n_vertices = len(template)
+    shapedirs = np.array(data["shapedirs"], dtype=np.float64)[:, :, :N_BETAS]
+    skinning = np.array(data["weights"], dtype=np.float64)
+    faces = np.array(data["f"], dtype=np.int64)
+    regressor = sparse.csr_matrix(data["J_regressor"], dtype=np.float64)
+    parents = np.array(data["kintree_table"], dtype=np.int64)[0]
+    expected = {"shapedirs": (n_vertices, 3), "weights": (n_vertices, 24), "J_regressor": (24, n_vertices)}
+    for name, array in (("shapedirs", shapedirs), ("weights", skinning), ("J_regressor", regressor)):
+        if array.shape[: len(expected[name])] != expected[name]:
+            raise ValueError(f"{name} has shape {array.shape}, expected {expected[name]} for 24 joints")
+    if tuple(parents[1:]) != SMPL24_PARENTS[1:]:
+        raise ValueError("its kinematic tree is not SMPL's")
+    posedirs = data.get("posedirs")
+    if posedirs is not None:
+        posedirs = np.array(posedirs, dtype=np.float64)
+        posedirs = posedirs if posedirs.any() else None
+    mask = data.get("skin_mask")
+    return BodyModel(
+        name=path.stem,
+        digest=sha256_file(path),
+        v_template=template,
+        shapedirs=shapedirs,
+        posedirs=posedirs,
+        joint_regressor=regressor,
+        skinning=skinning,
+        faces=faces,
+        skin_mask=np.ones(n_vertices, dtype=bool) if mask is None else np.array(mask, dtype=bool),
+        vertex_area=vertex_areas(template, faces),
+        keypoints=_keypoints(data, regressor),
+        info=str(data.get("provenance", "")),
+    )
+
+
+def _keypoints(data: dict[str, Any], joints: sparse.csr_matrix) -> dict[str, sparse.csr_matrix]:
+    """Named keypoint regressors: those of the file, else SMPL's joints and the vertices that smplx names."""
+    n_vertices = joints.shape[1]
+    found: dict[str, sparse.csr_matrix] = {}
+    for key, value in data.items():
+        if key.startswith(KEYPOINT_PREFIX) and key.endswith("/vertices"):
+            name = key.removeprefix(KEYPOINT_PREFIX).removesuffix("/vertices")
+            weights = data[f"{KEYPOINT_PREFIX}{name}/weights"]
+            row = np.zeros(len(value), dtype=np.int64)
+            found[name] = sparse.csr_matrix((weights, (row, value)), shape=(1, n_vertices))
+    if found:
+        return found
+    names = [f"{side}_{part}" for side in ("left", "right") for part in _LIMB_JOINTS]
+    found = {name: joints[[SMPL24.index(name)]] for name in [*names, "neck"]}
+    found["mid_hip"] = sparse.csr_matrix((found["left_hip"] + found["right_hip"]) / 2)
+    if n_vertices == _SMPL_VERTICES:
+        for name, pick in _SMPL_NAMES.items():
+            vertex = SMPLX_VERTEX_IDS["smplh"][pick]
+            found[name] = sparse.csr_matrix(([1.0], ([0], [vertex])), shape=(1, n_vertices))
+    return found
