@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2
 
 from mcbench.cameras.alignment import Similarity, umeyama
 from mcbench.cameras.camera import camera_center
 from mcbench.dataset.truth import SceneTruth
 from mcbench.joints import SMPL24
+from mcbench.metrics.ellipsoid import ellipsoid_radius, in_ellipsoid
 from mcbench.metrics.matching import match, mean_joint_distance
 from mcbench.metrics.pose import mean_distance, pa_mpjpe
 
@@ -29,7 +29,6 @@ MATCH_GATE_M = 0.5
 #: Who moves farther than this from the first frame (m) did not stand still.
 STILL_M = 1e-3
 
-_ELLIPSOID_90 = float(chi2.ppf(0.9, 3))
 GROUPS = {
     "torso": ("left_hip", "right_hip", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar"),
     "head": ("head",),
@@ -271,17 +270,6 @@ def joint_coverage(
     absolute = truth_from_fit.apply(joints[chosen]) - true[chosen]
     turned = rotation @ cov[chosen] @ rotation.T
     root = rotation @ cov[0] @ rotation.T
-    inside = _inside(relative, scale**2 * turned)
-    inside_absolute = _inside(absolute, truth_from_fit.scale**2 * (turned + root))
-    axes = np.sqrt(np.clip(np.linalg.eigvalsh(turned), 0.0, None) * _ELLIPSOID_90)
-    return Coverage(chosen, inside, inside_absolute, scale * axes.mean(axis=-1))
-
-
-def _inside(offset: Array, cov: Array) -> npt.NDArray[np.bool_]:
-    """Whether offsets (M, 3) lie in the 90 % ellipsoids of covariances (M, 3, 3); False where one is singular."""
-    out = np.zeros(len(offset), dtype=bool)
-    finite = np.asarray(np.isfinite(cov).all(axis=(1, 2)))
-    regular = finite & (np.linalg.eigvalsh(np.where(finite[:, None, None], cov, 0.0))[:, 0] > 0)
-    solved = np.linalg.solve(cov[regular], offset[regular][..., None])[..., 0]
-    out[regular] = (offset[regular] * solved).sum(axis=-1) <= _ELLIPSOID_90
-    return out
+    inside = in_ellipsoid(relative, scale**2 * turned)
+    inside_absolute = in_ellipsoid(absolute, truth_from_fit.scale**2 * (turned + root))
+    return Coverage(chosen, inside, inside_absolute, scale * ellipsoid_radius(turned))
