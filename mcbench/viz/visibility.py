@@ -47,5 +47,5 @@ def clipped_boxes(vertices: Array, camera: Camera, cam_from_world: Array) -> Arr
     high = np.where(known, pixels, -np.inf).max(axis=1, initial=-np.inf)
     size = np.array([camera.width, camera.height], dtype=np.float64)
     box = np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)], axis=-1)
-    empty = (box[:, 2:] <= box[:, :2]).any(axis=-1)
+    empty = np.asarray((box[:, 2:] <= box[:, :2]).any(axis=-1))
     return np.where(empty[:, None], np.nan, box)
