@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mcbench.cli.common import SOME_FAILED, Output, common_options, table
 from mcbench.dataset.keypoints_import import FORMATS
 from mcbench.dataset.known_cameras import UP_AXES
+from mcbench.dataset.video import FrameSelection
 from mcbench.pipelines.import_source import ImportOutcome, ImportSettings, import_counts, import_source
 from mcbench.workspace.catalog import rebuild_catalog
 from mcbench.workspace.workspace import Workspace
@@ -22,7 +24,7 @@ from mcbench.workspace.workspace import Workspace
 @click.option("--start", type=float, metavar="SECONDS", help="Skip what comes before, counted from the first frame.")
 @click.option("--end", type=float, metavar="SECONDS", help="Stop here, counted from the first frame.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Use each N-th frame.")
-@click.option("--max-frames", type=click.IntRange(0), default=600, show_default=True,
+@click.option("--max-frames", type=click.IntRange(0), default=FrameSelection.max_frames, show_default=True,
               help="Thin longer scenes evenly to N frames; 0: no limit.")  # fmt: skip
 @click.option("--salvage", is_flag=True, help="Use what is readable of damaged videos and folders of photos.")
 @click.option("--link", is_flag=True, help="Hard-link the media instead of copying them.")
@@ -35,7 +37,16 @@ from mcbench.workspace.workspace import Workspace
               help="Folder of keypoint files, or a file (may be repeated): used instead of detections.")  # fmt: skip
 @click.option("--keypoints-format", type=click.Choice(list(FORMATS)), help="Told from the files where they tell it.")
 @common_options
-def command(output: Output, src: Path, workspace: Path, **options) -> int:
+def command(
+    output: Output,
+    src: Path,
+    workspace: Path,
+    start: float | None,
+    end: float | None,
+    every: int,
+    max_frames: int,
+    **options: Any,
+) -> int:
     """Import SRC into WORKSPACE, which is made if need be.
 
     SRC is a video, a folder of videos (a scene each), or a folder of photos or frames (one scene, in natural order
@@ -49,7 +60,7 @@ def command(output: Output, src: Path, workspace: Path, **options) -> int:
       mcbench import rig/images ws --cameras rig/model --cameras-units metre --up z \\
           --keypoints rig/openpose --keypoints-format openpose_body25
     """
-    settings = ImportSettings(**options)
+    settings = ImportSettings(selection=FrameSelection(start, end, every, max_frames), **options)
     with output.stage_progress("import", 1) as (progress, advance):
 
         def report(outcome: ImportOutcome, total: int) -> None:

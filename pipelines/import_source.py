@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from mcbench.dataset.source import Source
 from mcbench.errors import InputError, McbenchError, UsageError
 from mcbench.pipelines.source_scene import (
     readable_name,
-    whole_or_salvaged,
     write_cameras,
     write_photo_source,
     write_video_source,
@@ -37,8 +36,7 @@ class ImportSettings:
     Attributes
     ----------
     name : name of the scene, for a source that is one scene; from the file or folder when None.
-    start, end : seconds after a video's first frame. every : each n-th frame.
-    max_frames : longer scenes are thinned evenly to this; 0 for no limit.
+    selection : the frames to use; photos have no times to select by.
     salvage : use what is readable of damaged media, instead of refusing them.
     link : hard links instead of copies of the media.
     cameras : folder of a COLMAP model. cameras_units : "metre" or "unknown". up : a name of `UP_AXES`.
@@ -46,10 +44,7 @@ class ImportSettings:
     """
 
     name: str | None = None
-    start: float | None = None
-    end: float | None = None
-    every: int = 1
-    max_frames: int = 600
+    selection: video.FrameSelection = field(default_factory=video.FrameSelection)
     salvage: bool = False
     link: bool = False
     cameras: Path | None = None
@@ -60,8 +55,8 @@ class ImportSettings:
 
     def keyed(self) -> dict[str, Any]:
         """The settings that decide a source's content, besides the files named."""
-        names = ("start", "end", "every", "max_frames", "salvage", "cameras_units", "up", "keypoints_format")
-        return {name: getattr(self, name) for name in names}
+        names = ("salvage", "cameras_units", "up", "keypoints_format")
+        return {**asdict(self.selection), **{name: getattr(self, name) for name in names}}
 
 
 @dataclass(frozen=True)
@@ -165,9 +160,8 @@ def _check_options(src: Path, workspace: Path, settings: ImportSettings, units: 
         raise UsageError("--up and --cameras-units say something about --cameras, which is not given")
     if not settings.keypoints and settings.keypoints_format is not None:
         raise UsageError("--keypoints-format says something about --keypoints, which is not given")
-    if units[0].is_dir() and (settings.start is not None or settings.end is not None):
+    if units[0].is_dir() and (settings.selection.start is not None or settings.selection.end is not None):
         raise UsageError("photos have no times for --start and --end", path=src, hint="use --every or --max-frames")
-    video.select_frames((), every=settings.every, max_frames=settings.max_frames)
 
 
 def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, progress: Progress) -> ImportOutcome:
@@ -228,32 +222,19 @@ def _digest(path: Path) -> str:
 
 def _build_video(out: Path, name: str, path: Path, settings: ImportSettings, progress: Progress) -> dict[str, Any]:
     scan = video.scan_video(path, lambda done, total: progress(done, total, name))
-    notes = whole_or_salvaged(path, scan, settings.salvage)
-    wanted = video.select_frames(scan.times, start=settings.start, end=settings.end, every=settings.every)
-    positions = video.select_frames(
-        scan.times,
-        start=settings.start,
-        end=settings.end,
-        every=settings.every,
-        max_frames=settings.max_frames,
-    )
-    if len(positions) < len(wanted):
-        notes.append(f"{len(positions)} of {len(wanted)} frames used, evenly spread (--max-frames)")
-    source, summary = write_video_source(out, name, path, scan, positions, settings.link)
-    return _finish(source, summary, notes, settings)
+    positions = settings.selection.positions(scan.times)
+    source, summary, notes = write_video_source(out, name, path, scan, positions, settings.salvage, settings.link)
+    return _finish(source, summary, [*notes, *settings.selection.note(scan.times)], settings)
 
 
 def _build_photos(
     out: Path, name: str, folder: Path, images: list[Path], settings: ImportSettings, progress: Progress
 ) -> dict[str, Any]:
-    times = tuple(float(i) for i in range(len(images)))
-    used = video.select_frames(times, every=settings.every, max_frames=settings.max_frames)
-    chosen = [images[i] for i in used]
-    source, summary, notes = write_photo_source(out, name, folder, chosen, settings.salvage, settings.link, progress)
-    if len(used) < len(images[:: settings.every]):
-        notes.append(f"{len(used)} of {len(images)} images used, evenly spread (--max-frames)")
+    order = range(len(images))
+    used = [images[i] for i in settings.selection.positions(order)]
+    source, summary, notes = write_photo_source(out, name, folder, used, settings.salvage, settings.link, progress)
     summary["frames_in_media"] = len(images)
-    return _finish(source, summary, notes, settings)
+    return _finish(source, summary, [*notes, *settings.selection.note(order)], settings)
 
 
 def _finish(source: Source, summary: dict[str, Any], notes: list[str], settings: ImportSettings) -> dict[str, Any]:

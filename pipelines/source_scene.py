@@ -42,36 +42,34 @@ def place(source: Path, target: Path, link: bool) -> None:
                          reason="unreadable") from error  # fmt: skip
 
 
-def whole_or_salvaged(path: Path, scan: VideoScan, salvage: bool) -> list[str]:
-    """Notes on a video; raises `InputError` (`corrupt`) if it is damaged and what decodes is not asked for."""
-    if scan.fault is None:
-        return list(scan.notes)
-    readable = f"its first {len(scan.times)} frames decode, then {scan.fault}"
-    if not salvage:
-        raise InputError(
-            f"is damaged or cut short: {readable}", path=path, hint="--salvage imports those", reason="corrupt"
-        )
-    return [*scan.notes, f"damaged: {readable}"]
-
-
 def write_video_source(
     out: Path,
     name: str,
     path: Path,
     scan: VideoScan,
     positions: Sequence[int],
+    salvage: bool = False,
     link: bool = False,
-) -> tuple[Source, dict[str, Any]]:
+) -> tuple[Source, dict[str, Any], list[str]]:
     """Fill a source folder from a scanned video.
 
     Parameters
     ----------
     positions : the frames to use, as positions in the decoded stream, rising.
+    salvage : accept a video of which only the beginning decodes.
 
     Returns
     -------
-    The source, and figures for the record.
+    The source, figures for the record, and notes for people.
     """
+    notes = list(scan.notes)
+    if scan.fault is not None:
+        readable = f"its first {len(scan.times)} frames decode, then {scan.fault}"
+        if not salvage:
+            raise InputError(
+                f"is damaged or cut short: {readable}", path=path, hint="--salvage imports those", reason="corrupt"
+            )
+        notes.append(f"damaged: {readable}")
     if len(positions) < MIN_FRAMES:
         raise InputError(
             f"gives {len(positions)} frame{'s' * (len(positions) != 1)} of the {len(scan.times)} that it has; "
@@ -92,7 +90,7 @@ def write_video_source(
         "first_timestamp_s": scan.start_s,
         "duration_s": source.frames[-1].time_s,
     }
-    return source, summary
+    return source, summary, notes
 
 
 def write_photo_source(

@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+from mcbench.dataset.decode import DamagedVideo, decoded_frames
 from mcbench.dataset.files import read_json, write_json
 from mcbench.errors import InputError
 
@@ -126,15 +127,14 @@ class Source:
         seen = 0
         try:
             with av.open(str(path)) as container:
-                container.streams.video[0].thread_type = "AUTO"
-                for position, picture in enumerate(container.decode(video=0)):
+                for position, picture in enumerate(decoded_frames(container)):
                     if position in by_position:
                         seen += 1
                         image = np.rot90(picture.to_ndarray(format="rgb24"), -self.rotation // 90)
                         yield by_position[position], np.ascontiguousarray(image)
                     if position >= last:  # what follows is not needed, and need not decode
                         break
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, DamagedVideo) as error:
             raise InputError(f"cannot be decoded: {error}", path=path, reason="corrupt") from error
         if seen != len(by_position):
             raise InputError(f"decodes {seen} of the {len(by_position)} frames asked for", path=path, reason="corrupt")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import av
 
+from mcbench.dataset.container_end import missing_bytes
+from mcbench.dataset.decode import DamagedVideo, decoded_frames, error_text
 from mcbench.dataset.media import read_head
 from mcbench.dataset.source import Frame
 from mcbench.errors import InputError, UsageError
@@ -53,7 +55,7 @@ class VideoScan:
         gaps = sorted(b - a for a, b in pairwise(self.times))
         return gaps[len(gaps) // 2] if gaps else math.nan
 
-    def frames(self, positions: list[int]) -> list[Frame]:
+    def frames(self, positions: Sequence[int]) -> list[Frame]:
         """Source frames for these positions in the decoded stream."""
         return [
             Frame(index, f"{position:06d}", self.times[position], self.width, self.height)
@@ -82,9 +84,10 @@ def scan_video(path: Path, progress: Callable[[int, int | None], None] = lambda 
         if not container.streams.video:
             raise InputError("has no video stream", path=path, reason="no_video_stream")
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
         decoded = _Decoded()
         decoded.read(container, stream, progress)
+        if decoded.fault is None and (missing := missing_bytes(path)):
+            decoded.fault = f"the file ends {missing} bytes early"
         if not decoded.pts:
             why = f": {decoded.fault}" if decoded.fault else ""
             raise InputError(f"no frame of it can be decoded{why}", path=path, reason="corrupt")
@@ -108,27 +111,18 @@ class _Decoded:
         progress: Callable[[int, int | None], None],
     ) -> None:
         try:
-            for packet in container.demux(stream):
-                if packet.is_corrupt:
-                    self.fault = "a packet is cut short"
+            for frame in decoded_frames(container):
+                size = (frame.width, frame.height)
+                if not self.pts:
+                    self.size = size
+                    self.rotation = round(-frame.rotation / 90) * 90 % 360
+                elif size != self.size:
+                    self.fault = f"frames change size from {self.size} to {size}"
                     return
-                for frame in packet.decode():
-                    if not isinstance(frame, av.VideoFrame):
-                        continue
-                    size = (frame.width, frame.height)
-                    if not self.pts:
-                        self.size = size
-                        self.rotation = round(-frame.rotation / 90) * 90 % 360
-                    elif size != self.size:
-                        self.fault = f"frames change size from {self.size} to {size}"
-                        return
-                    if frame.is_corrupt:
-                        self.fault = "a frame is damaged"
-                        return
-                    self.pts.append(frame.pts)
-                    progress(len(self.pts), stream.frames or None)
-        except av.error.FFmpegError as error:
-            self.fault = describe(error)
+                self.pts.append(frame.pts)
+                progress(len(self.pts), stream.frames or None)
+        except DamagedVideo as damage:
+            self.fault = str(damage)
 
     def scan(self, stream: av.VideoStream) -> VideoScan:
         notes: list[str] = []
@@ -155,43 +149,53 @@ class _Decoded:
         return tuple(i / rate for i in range(len(self.pts))), 0.0
 
 
-def select_frames(
-    times: tuple[float, ...],
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    every: int = 1,
-    max_frames: int = 0,
-) -> list[int]:
-    """Positions of the frames to use, rising.
+@dataclass(frozen=True)
+class FrameSelection:
+    """Which frames of a video or folder to use.
 
-    Parameters
+    Attributes
     ----------
-    times : seconds, rising.
-    start, end : keep the frames with start <= time < end.
+    start, end : keep the frames with start <= time < end, seconds after the first frame.
     every : of those, keep the first and every n-th after it.
     max_frames : if more are left, thin them evenly, both ends kept; 0 for no limit.
+
+    Raises `UsageError` for values that make no sense.
     """
-    if every < 1 or max_frames < 0 or max_frames == 1:
-        raise UsageError("--every must be at least 1, --max-frames 0 or at least 2")
-    low, high = -math.inf if start is None else start, math.inf if end is None else end
-    kept = [i for i, t in enumerate(times) if low <= t < high][::every]
-    if max_frames and len(kept) > max_frames:
-        step = (len(kept) - 1) / (max_frames - 1)
-        kept = [kept[round(i * step)] for i in range(max_frames)]
-    return kept
 
+    start: float | None = None
+    end: float | None = None
+    every: int = 1
+    max_frames: int = 600
 
-def describe(error: Exception) -> str:
-    """FFmpeg's own words for an error, without the path that it appends."""
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text).strip().rstrip(".").lower()
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError("--every must be at least 1")
+        if self.max_frames < 0 or self.max_frames == 1:
+            raise UsageError("--max-frames must be 0 (no limit) or at least 2")
+
+    def within(self, times: Sequence[float]) -> list[int]:
+        """Positions left by `start`, `end` and `every`."""
+        low, high = -math.inf if self.start is None else self.start, math.inf if self.end is None else self.end
+        return [i for i, t in enumerate(times) if low <= t < high][:: self.every]
+
+    def positions(self, times: Sequence[float]) -> list[int]:
+        """Positions of the frames to use, rising."""
+        kept = self.within(times)
+        if self.max_frames and len(kept) > self.max_frames:
+            step = (len(kept) - 1) / (self.max_frames - 1)
+            kept = [kept[round(i * step)] for i in range(self.max_frames)]
+        return kept
+
+    def note(self, times: Sequence[float]) -> list[str]:
+        """What to tell a user when `max_frames` took frames away."""
+        kept, within = len(self.positions(times)), len(self.within(times))
+        return [f"{kept} of {within} frames used, evenly spread (--max-frames)"] if kept < within else []
 
 
 def _open_error(path: Path, head: bytes, error: Exception) -> InputError:
     if _looks_like_video(head):
         return InputError(
-            f"is damaged or cut short, nothing of it can be decoded ({describe(error)})", path=path, reason="corrupt"
+            f"is damaged or cut short, nothing of it can be decoded ({error_text(error)})", path=path, reason="corrupt"
         )
     return InputError("is not a video", path=path, reason="not_video")
 
