@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from mcbench.experts.crops import Pyramid, Roi
@@ -77,6 +78,12 @@ class Landmarks:
     roi: Roi
     next_roi: Roi
 
+    def mask_at(self, points: np.ndarray) -> np.ndarray:
+        """The mask, bilinear, at points (..., 2) px of the image -> (...,); 0 outside the region."""
+        at = (self.roi.to_crop(points) * self.mask.shape[0] - 0.5).astype(np.float32)
+        flat = at.reshape(1, -1, 2)
+        return cv2.remap(self.mask, flat[..., 0], flat[..., 1], cv2.INTER_LINEAR).reshape(at.shape[:-1])
+
 
 class PoseLandmark:
     """Landmarks of the person in the middle of a region."""
@@ -98,7 +105,7 @@ class PoseLandmark:
             points=in_image[:KEYPOINTS],
             score=seen * inside,
             points3d=points3d,
-            mask=_sigmoid(mask[..., 0].astype(np.float64)),
+            mask=_sigmoid(mask[..., 0]),
             roi=roi,
             next_roi=Roi.from_axis(in_image[_AUX_HIPS], in_image[_AUX_CIRCLE]),
         )

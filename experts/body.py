@@ -9,21 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from mcbench.experts.base import MASK_SIZE, PersonDetection
 from mcbench.experts.blazepose import DETECTION, LANDMARK, Landmarks, PoseDetection, PoseLandmark, candidate_roi
 from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.duplicates import distinct, limb_joints
-from mcbench.experts.ssd import SsdDetections, weighted_suppression
+from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
 from mcbench.joints import BLAZEPOSE33
 
 #: A candidate of the first network is looked at from this score on: the second network decides.
 MIN_CANDIDATE = 0.25
-#: Probability from which the second network's region shows a person.
-MIN_PRESENCE = 0.5
+#: Regions tried for one candidate: the networks' answers for someone who is cut or turned away vary with the region.
+MAX_TRIES = 4
+#: A candidate is not tried again once someone was found there with this score.
+GOOD = 0.45
+#: Mean probability of the looks from which they show a person, and that of one look at which to give up.
+MIN_PRESENCE, HOPELESS = 0.5, 0.1
+#: Limb joints, the best ones, that the score is made of: those of a person cut at the hips.
+BEST_JOINTS = 8
+#: Looks at one person, each in the region that the one before asks for, until the pose stays where it is.
+MAX_LOOKS = 4
+#: The pose stays when half the limb joints move by less than this, in radii of the body's circle.
+SETTLED = 0.025
+#: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
+UNSETTLED = 0.12
 
 
 class BlazePoseDetector:
@@ -50,33 +61,57 @@ class BlazePoseDetector:
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
     ) -> list[PersonDetection]:
         pyramid = Pyramid(image)
-        regions = [region for prior in priors if (region := roi_from_keypoints(prior)) is not None]
+        groups = [[region] for prior in priors if (region := roi_from_keypoints(prior)) is not None]
         if search:
-            regions += [candidate_roi(keypoints) for keypoints in self._candidates(pyramid).keypoints]
-        found: list[Landmarks] = []
-        for region in regions:
-            if not any(_alike(region, other.roi) for other in found):
-                landmarks = self._look_twice(pyramid, region)
-                if landmarks is not None:
-                    found.append(landmarks)
-        return distinct([_person(pyramid, landmarks) for landmarks in found], self.keypoint_set)
+            groups += self._candidates(pyramid)
+        found: list[PersonDetection] = []
+        regions: list[Roi] = []
+        for group in groups:
+            for region in group[:MAX_TRIES]:
+                if any(_alike(region, other) for other in regions):
+                    break
+                settled = self._settle(pyramid, region)
+                if settled is not None:
+                    landmarks, score = settled
+                    found.append(_person(pyramid, landmarks, score))
+                    if score >= GOOD:
+                        regions.append(landmarks.roi)
+                        break
+        return distinct(found, self.keypoint_set)
 
-    def _candidates(self, image: Pyramid) -> SsdDetections:
-        parts = [self._detection(image, region, MIN_CANDIDATE) for region in search_regions(*image.size)]
-        return weighted_suppression(SsdDetections.concatenate(parts))
+    def _candidates(self, image: Pyramid) -> list[list[Roi]]:
+        """Regions of the candidates, best first, those whose heads overlap together."""
+        found = SsdDetections.concatenate(
+            [self._detection(image, region, MIN_CANDIDATE) for region in search_regions(*image.size)]
+        )
+        return [[candidate_roi(points) for points in group.keypoints] for group in overlapping(found)]
 
-    def _look_twice(self, image: Pyramid, region: Roi) -> Landmarks | None:
-        first = self._landmark(image, region)
-        if first.presence < MIN_PRESENCE:
+    def _settle(self, image: Pyramid, region: Roi) -> tuple[Landmarks, float] | None:
+        """Look until the pose stays; the last landmarks and the score, None where there is no person.
+
+        The score is the product of the mean presence, the mean score of the joints seen best, the mask's mean under
+        them, and a factor that falls with the last movement.
+        """
+        looks = [self._landmark(image, region)]
+        moved = np.inf
+        while len(looks) < MAX_LOOKS and looks[-1].presence > HOPELESS and moved > SETTLED:
+            looks.append(self._landmark(image, looks[-1].next_roi))
+            steps = np.linalg.norm(_limbs(looks[-1].points) - _limbs(looks[-2].points), axis=1)
+            moved = float(np.median(steps)) / looks[-1].roi.radius
+        last, presence = looks[-1], float(np.mean([look.presence for look in looks]))
+        if presence < MIN_PRESENCE or not np.isfinite(moved):
             return None
-        second = self._landmark(image, first.next_roi)
-        return second if second.presence >= MIN_PRESENCE else None
+        best = np.argsort(-_limbs(last.score))[:BEST_JOINTS]
+        weight, covered = _limbs(last.score)[best], _limbs(last.mask_at(last.points))[best]
+        settled = float(np.exp(-max(0.0, moved - SETTLED) / UNSETTLED))
+        return last, presence * settled * float(weight @ covered) / BEST_JOINTS
 
 
 def search_regions(width: int, height: int) -> list[Roi]:
     """The squares in which candidates are searched: the whole image, and tiles that overlap by half."""
     short, long = min(width, height), max(width, height)
-    regions = [Roi(np.array([width / 2, height / 2]), float(long))]
+    middle = np.array([width / 2, height / 2])
+    regions = [Roi(middle, float(long)), Roi(middle, 1.3 * long)]
     for side in (short, short * 0.6):
         for y in _centers(height, side):
             regions += [Roi(np.array([x, y]), side) for x in _centers(width, side)]
@@ -91,7 +126,7 @@ def _centers(length: float, side: float) -> np.ndarray:
 
 def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
     """The region for the landmarks of a person whose keypoints (33, 2) px are about known; None without hips."""
-    limbs = limb_joints(keypoints, BLAZEPOSE33.name)
+    limbs = _limbs(keypoints)
     shoulders, hips = limbs[:2].mean(0), limbs[6:8].mean(0)
     if not np.isfinite([hips, shoulders]).all():
         return None
@@ -105,10 +140,14 @@ def _alike(a: Roi, b: Roi) -> bool:
     return bool(np.linalg.norm(a.center - b.center) < 0.06 * size and max(a.size, b.size) < 1.3 * size)
 
 
-def _person(image: Pyramid, landmarks: Landmarks) -> PersonDetection:
+def _limbs(values: np.ndarray) -> np.ndarray:
+    return limb_joints(values, BLAZEPOSE33.name)
+
+
+def _person(image: Pyramid, landmarks: Landmarks, score: float) -> PersonDetection:
     box = _box(image, landmarks)
     return PersonDetection(
-        score=min(1.0, landmarks.presence * float(limb_joints(landmarks.score, BLAZEPOSE33.name).mean())),
+        score=score,
         box=box,
         keypoints=landmarks.points,
         keypoint_score=landmarks.score,
@@ -138,7 +177,6 @@ def _mask_on(box: np.ndarray, landmarks: Landmarks) -> np.ndarray:
     fine = 4 * MASK_SIZE
     axis = (np.arange(fine) + 0.5) / fine
     grid = np.stack(np.meshgrid(axis, axis), axis=-1) * (box[2:] - box[:2]) + box[:2]
-    at = (landmarks.roi.to_crop(grid) * landmarks.mask.shape[0] - 0.5).astype(np.float32)
-    sampled = cv2.remap(landmarks.mask.astype(np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+    sampled = landmarks.mask_at(grid)
     cells = sampled.reshape(MASK_SIZE, 4, MASK_SIZE, 4).mean(axis=(1, 3))
     return np.round(255 * cells).astype(np.uint8)

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcbench.experts.base import PersonDetection
+from mcbench.experts.base import MASK_SIZE, PersonDetection
 from mcbench.joints import joint_set
 
 #: Two detections are one person when half their limb joints lie this near each other, in radii of the pose.
 SAME = 0.2
 #: A detection is a part of another one when so much of it lies on the other's mask and it is so much smaller.
 PART_INSIDE, PART_SIZE = 0.75, 0.6
+#: Another reading of one silhouette: the masks agree so well, and one score is so much lower than the other. Two who
+#: embrace share a mask, too, but neither reads much worse.
+SILHOUETTE_IOU, SILHOUETTE_SCORE = 0.7, 0.8
 
 _LIMBS = [f"{side}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
 _SWAPPED = [*(1, 0), *(3, 2), *(5, 4), *(7, 6), *(9, 8), *(11, 10)]
@@ -49,10 +52,16 @@ def same_person(a: PersonDetection, b: PersonDetection, keypoint_set: str) -> bo
 
 
 def distinct(people: Sequence[PersonDetection], keypoint_set: str) -> list[PersonDetection]:
-    """The best detection of everyone, by falling score; what is only a part of a better detection goes too."""
+    """The best detection of everyone, by falling score.
+
+    What has the pose of a better detection, is only a part of it, or misreads its silhouette, goes.
+    """
     kept: list[PersonDetection] = []
     for person in sorted(people, key=lambda p: -p.score):
-        if not any(same_person(person, k, keypoint_set) or _part_of(person, k, keypoint_set) for k in kept):
+        if not any(
+            same_person(person, k, keypoint_set) or _part_of(person, k, keypoint_set) or _misread(person, k)
+            for k in kept
+        ):
             kept.append(person)
     return kept
 
@@ -60,10 +69,29 @@ def distinct(people: Sequence[PersonDetection], keypoint_set: str) -> list[Perso
 def _part_of(person: PersonDetection, whole: PersonDetection, keypoint_set: str) -> bool:
     """Whether a detection is a misread limb of a larger one: much smaller than it and on its mask."""
     limbs, others = (limb_joints(p.keypoints, keypoint_set) for p in (person, whole))
-    if not pose_radius(limbs) < PART_SIZE * pose_radius(others) or whole.mask.size == 0:
+    known = np.isfinite(limbs).all(1)
+    if not pose_radius(limbs) < PART_SIZE * pose_radius(others):
         return False
-    x0, y0, x1, y1 = whole.box
-    cell = (limbs - (x0, y0)) / (max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)) * whole.mask.shape[0]
-    inside = ((cell >= 0) & (cell < whole.mask.shape[0])).all(1)
-    column, row = cell[inside].astype(int).T
-    return bool((whole.mask[row, column] >= 128).sum() >= PART_INSIDE * np.isfinite(limbs).all(1).sum())
+    return bool(_on_mask(whole, limbs[known]).sum() >= PART_INSIDE * known.sum())
+
+
+def _misread(person: PersonDetection, other: PersonDetection) -> bool:
+    """Whether a detection is a worse reading of the silhouette that another one has."""
+    if person.mask.size == 0 or person.score >= SILHOUETTE_SCORE * other.score:
+        return False
+    low = np.minimum(person.box[:2], other.box[:2])
+    high = np.maximum(person.box[2:], other.box[2:])
+    axis = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
+    grid = (np.stack(np.meshgrid(axis, axis), axis=-1) * (high - low) + low).reshape(-1, 2)
+    a, b = _on_mask(person, grid), _on_mask(other, grid)
+    return bool((a & b).sum() > SILHOUETTE_IOU * (a | b).sum())
+
+
+def _on_mask(person: PersonDetection, points: np.ndarray) -> np.ndarray:
+    """Which of the points (N, 2) px lie on the person's mask; none where there is no mask."""
+    side = person.mask.shape[0]
+    cell = np.floor((points - person.box[:2]) / np.maximum(person.box[2:] - person.box[:2], 1e-6) * side)
+    on = ((cell >= 0) & (cell < side)).all(1)
+    column, row = cell[on].astype(int).T
+    on[on] = person.mask[row, column] >= 128
+    return on

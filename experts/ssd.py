@@ -76,21 +76,24 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
 
 
-def weighted_suppression(found: SsdDetections, min_iou: float = 0.3) -> SsdDetections:
-    """Merge the candidates that overlap a better one: score-weighted means, the best one's score; by falling score."""
+def overlapping(found: SsdDetections, min_iou: float = 0.3) -> list[SsdDetections]:
+    """Groups of candidates that overlap the best of the group, best group first, each by falling score."""
     rest = np.argsort(-found.score, kind="stable")
-    merged = []
+    groups = []
     while len(rest):
         same = box_iou(found.box[rest[:1]], found.box[rest])[0] > min_iou
         same[0] = True
-        group = found[rest[same]]
-        weight = group.score / group.score.sum()
-        merged.append(
-            SsdDetections(
-                group.score[:1],
-                (weight[:, None] * group.box).sum(0, keepdims=True),
-                (weight[:, None, None] * group.keypoints).sum(0, keepdims=True),
-            )
-        )
+        groups.append(found[rest[same]])
         rest = rest[~same]
+    return groups
+
+
+def weighted_suppression(found: SsdDetections, min_iou: float = 0.3) -> SsdDetections:
+    """Every group of overlapping candidates as one: score-weighted means with the best one's score."""
+    merged = []
+    for group in overlapping(found, min_iou):
+        weight = group.score / group.score.sum()
+        box = (weight[:, None] * group.box).sum(0, keepdims=True)
+        keypoints = (weight[:, None, None] * group.keypoints).sum(0, keepdims=True)
+        merged.append(SsdDetections(group.score[:1], box, keypoints))
     return SsdDetections.concatenate(merged) if merged else found

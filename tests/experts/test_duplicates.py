@@ -66,3 +66,15 @@ def test_distinct_keeps_the_best_of_each() -> None:
 @pytest.mark.parametrize(("mask", "left"), [(255, 1), (0, 2)])
 def test_small_pose_on_the_mask_of_a_larger_one_is_a_part_of_it(mask: int, left: int) -> None:
     assert len(distinct([person(mask=mask), person((0, 20), 0.5, scale=0.4)], "coco17")) == left
+
+
+@pytest.mark.parametrize(("score", "left"), [(0.5, 1), (0.85, 2)])
+def test_worse_reading_of_one_silhouette_goes(score: float, left: int) -> None:
+    """Another pose on the same mask is a misreading if its score is much lower, and else a second person."""
+    other = person(score=score, mask=255)
+    other.keypoints[5:] = LIMBS[::-1]
+    assert len(distinct([person(mask=255), other], "coco17")) == left
+    beside = PersonDetection(
+        score, other.box + 200, other.keypoints + 200, other.keypoint_score, other.keypoints3d, other.mask
+    )
+    assert len(distinct([person(mask=255), beside], "coco17")) == 2
