@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from mcbench.cameras import sfm_gates
 from mcbench.cameras.camera import Camera
-from mcbench.cameras.colmap_map import MapInput, initial_camera, map_images
-from mcbench.cameras.features import Features, SiftExtractor, working_image
+from mcbench.cameras.colmap import initial_camera
+from mcbench.cameras.colmap_map import MapInput, map_images
+from mcbench.cameras.features import Features, extract, working_image
 from mcbench.cameras.keyframes import measure_motion, select_keyframes
 from mcbench.cameras.known_cameras import check_epipolar, check_poses
 from mcbench.cameras.localise import Anchor, locate_frames
@@ -161,9 +162,12 @@ def _keyframes(source: Source, settings: SfmSettings) -> list[int]:
 
 def _features(source: Source, indices: Sequence[int], settings: SfmSettings) -> list[Features]:
     """Features of some frames, in their order (rising)."""
-    extractor = SiftExtractor(settings.max_features, settings.max_image_size)
+
+    def one(image: npt.NDArray[np.uint8]) -> Features:
+        return extract(image, max_features=settings.max_features, max_size=settings.max_image_size)
+
     with ThreadPoolExecutor(_threads(settings)) as pool:
-        return list(pool.map(extractor.extract, (image for _, image in source.images(indices))))
+        return list(pool.map(one, (image for _, image in source.images(indices))))
 
 
 def _pairs(features: Sequence[Features]) -> list[tuple[int, int]]:

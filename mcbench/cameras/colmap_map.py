@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pycolmap
 
-from mcbench.cameras.camera import Camera
 from mcbench.cameras.features import Features
 from mcbench.cameras.matching import VerifiedPair
+
+#: Demands on the first pair of images, tried in turn: triangulation angle in degrees and share of forward motion.
+#: The first are COLMAP's; a camera that walks straight ahead meets only the second.
+_STARTS = ((16.0, 0.95), (4.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -22,31 +25,6 @@ class MapInput:
     cameras: Sequence[pycolmap.Camera]
     camera_of: Sequence[int]
     pairs: Sequence[VerifiedPair]
-
-
-def from_colmap(camera: pycolmap.Camera) -> Camera:
-    """COLMAP's camera as ours."""
-    return Camera(camera.model_name, camera.width, camera.height, tuple(float(p) for p in camera.params))
-
-
-def to_colmap(camera: Camera, camera_id: int = 1) -> pycolmap.Camera:
-    """Our camera as COLMAP's."""
-    return pycolmap.Camera(
-        camera_id=camera_id,
-        model=camera.model,
-        width=camera.width,
-        height=camera.height,
-        params=list(camera.params),
-    )
-
-
-def initial_camera(width: int, height: int, focal_factor: float = 1.2, camera_id: int = 1) -> pycolmap.Camera:
-    """An uncalibrated camera with one focal length and one radial term; focal length `focal_factor` x longer side."""
-    camera = pycolmap.Camera.create_from_model_name(
-        camera_id, "SIMPLE_RADIAL", focal_factor * max(width, height), width, height
-    )
-    camera.has_prior_focal_length = False
-    return camera
 
 
 def mapping_options(seed: int) -> pycolmap.IncrementalPipelineOptions:
@@ -76,11 +54,16 @@ def map_images(data: MapInput, *, seed: int) -> list[pycolmap.Reconstruction]:
         cache = pycolmap.DatabaseCache.create(database, cache_options)
     finally:
         database.close()
-    pycolmap.set_random_seed(seed)
-    manager = pycolmap.ReconstructionManager()
-    pycolmap.IncrementalPipeline(options, cache, manager).run()
-    models = [manager.get(i) for i in range(manager.size())]
-    return sorted(models, key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
+    for min_angle_deg, max_forward in _STARTS:
+        options.mapper.init_min_tri_angle = min_angle_deg
+        options.mapper.init_max_forward_motion = max_forward
+        pycolmap.set_random_seed(seed)
+        manager = pycolmap.ReconstructionManager()
+        pycolmap.IncrementalPipeline(options, cache, manager).run()
+        models = [manager.get(i) for i in range(manager.size())]
+        if models:
+            return sorted(models, key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
+    return []
 
 
 def _fill(database: pycolmap.Database, data: MapInput) -> None:

@@ -36,50 +36,61 @@ class Features:
 
 def working_image(image: npt.NDArray[np.uint8], max_size: int) -> npt.NDArray[np.uint8]:
     """Grey image (h, w) uint8 of an RGB or grey one, no side longer than `max_size` px."""
-    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     height, width = grey.shape
     scale = max_size / max(height, width)
     if scale >= 1:
         return grey
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-class SiftExtractor:
-    """COLMAP's SIFT on the CPU.
+def extract(image: npt.NDArray[np.uint8], *, max_features: int, max_size: int) -> Features:
+    """COLMAP's SIFT of an image, on the CPU; may be called from several threads.
 
     Parameters
     ----------
-    max_features : the features kept an image, those of the largest scales. COLMAP's own cap is soft (it drops whole
-        scales), so it is applied here again.
+    image : (h, w, 3) RGB, uint8.
+    max_features : the features kept, those of the largest scales. COLMAP's own cap is soft (it drops whole scales),
+        so it is applied here again.
     max_size : longer side of the images that features are looked for in, px; larger ones are made smaller.
+
+    Returns
+    -------
+    Features in pixels of `image`.
     """
+    grey = working_image(image, max_size)
+    # Scales below a pixel cost four times as much: only images that have too little without them pay for that.
+    table, descriptors = _sift(grey, max_features, first_octave=0)
+    if len(table) < 0.5 * max_features:
+        table, descriptors = _sift(grey, max_features, first_octave=-1)
+    order = np.lexsort((table[:, 3], table[:, 1], table[:, 0], -table[:, 2]))[:max_features]
+    height, width = image.shape[:2]
+    ratio = np.array([width / grey.shape[1], height / grey.shape[0]])
+    points = table[order, :2].astype(np.float64) * ratio
+    column, row = np.clip(np.floor(points), 0, [width - 1, height - 1]).astype(int).T
+    return Features(
+        points=points,
+        scales=(table[order, 2] * ratio.mean()).astype(np.float32),
+        descriptors=descriptors[order],
+        colours=image[row, column],
+    )
 
-    def __init__(self, max_features: int, max_size: int) -> None:
-        options = pycolmap.FeatureExtractionOptions()
-        options.use_gpu = False
-        options.num_threads = 1
-        options.sift.max_num_features = max_features
-        self.max_features = max_features
-        self.max_size = max_size
-        self._extractor = pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
 
-    def extract(self, image: npt.NDArray[np.uint8]) -> Features:
-        """Features of an RGB image (h, w, 3) uint8, in its own pixels."""
-        grey = working_image(image, self.max_size)
-        found, descriptors = self._extractor.extract_from_uint8_array(np.ascontiguousarray(grey))
-        table = pycolmap.keypoints_to_matrix(found).reshape(-1, 4)
-        order = np.lexsort((table[:, 3], table[:, 1], table[:, 0], -table[:, 2]))[: self.max_features]
-        height, width = image.shape[:2]
-        ratio = np.array([width / grey.shape[1], height / grey.shape[0]])
-        points = table[order, :2].astype(np.float64) * ratio
-        column, row = np.clip(np.floor(points), 0, [width - 1, height - 1]).astype(int).T
-        return Features(
-            points=points,
-            scales=(table[order, 2] * ratio.mean()).astype(np.float32),
-            descriptors=np.asarray(descriptors.data, dtype=np.uint8).reshape(-1, 128)[order],
-            colours=image[row, column],
-        )
+def _sift(
+    grey: npt.NDArray[np.uint8], max_features: int, first_octave: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Keypoints (N, 4): x, y, scale, orientation; and descriptors (N, 128)."""
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.num_threads = 1
+    options.sift.max_num_features = max_features
+    options.sift.first_octave = first_octave
+    # An extractor keeps buffers between images, so two threads must not share one; a new one costs next to nothing.
+    extractor = pycolmap.FeatureExtractor.create(options, pycolmap.Device.cpu)
+    keypoints, descriptors = extractor.extract_from_uint8_array(np.ascontiguousarray(grey))
+    table = pycolmap.keypoints_to_matrix(keypoints).reshape(-1, 4)
+    return table, np.asarray(descriptors.data, dtype=np.uint8).reshape(-1, 128)
 
 
 def match(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8], max_ratio: float = 0.8) -> npt.NDArray[np.uint32]:

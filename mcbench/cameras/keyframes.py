@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mcbench.cameras.features import working_image
+from mcbench.cameras.klt import corners, follow_both_ways
 
 #: Longer side of the frames on which motion is measured, px. All lengths here are in px of such a frame.
 FLOW_SIZE = 480
 _MAX_CORNERS = 400
-_LK = {
-    "winSize": (15, 15),
-    "maxLevel": 3,
-    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.03),
-}
 #: A new anchor is taken when fewer than this share of its corners are still tracked.
 _MIN_SURVIVORS = 0.5
-_FORWARD_BACKWARD_PX = 1.0
+#: Every so many frames the first frame's corners are looked for again.
+_REVISIT_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -53,12 +49,16 @@ class Motion:
     step : (n_frames,) median corner displacement from the frame before, px; 0 for the first frame,
         NaN where hardly a corner could be followed (a cut).
     segments : overlapping runs of tracks, one an anchor.
+    start : (N, 2) corners of the first frame; revisited : (R, N, 2) the same corners looked for directly in every
+        fifth frame after it, NaN where not found: a camera that stands finds them, whatever happened in between.
     """
 
     n_frames: int
     size: tuple[int, int]
     step: npt.NDArray[np.float64]
     segments: list[Segment]
+    start: npt.NDArray[np.float32]
+    revisited: npt.NDArray[np.float32]
 
 
 @dataclass
@@ -80,30 +80,6 @@ class _Run:
         )
 
 
-def corners(grey: npt.NDArray[np.uint8], count: int = _MAX_CORNERS) -> npt.NDArray[np.float32]:
-    """Up to `count` corners (N, 2) worth following, spread over a grey image (h, w)."""
-    distance = max(3.0, 0.5 * np.sqrt(grey.size / count))
-    found = cv2.goodFeaturesToTrack(grey, count, 0.005, distance)
-    return np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2).astype(np.float32)
-
-
-def follow(
-    before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], points: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Points (N, 2) of one grey frame in the next, NaN where tracking there and back does not return to the point."""
-    out = np.full_like(points, np.nan)
-    known = np.flatnonzero(np.isfinite(points[:, 0]))
-    if not len(known):
-        return out
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points[known], None, **_LK)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **_LK)
-    good = (ok.ravel() == 1) & (ok_back.ravel() == 1)
-    good &= np.linalg.norm(back - points[known], axis=1) < _FORWARD_BACKWARD_PX
-    good &= (there >= 0).all(axis=1) & (there < [after.shape[1], after.shape[0]]).all(axis=1)
-    out[known[good]] = there[good]
-    return out
-
-
 def measure_motion(images: Iterable[npt.NDArray[np.uint8]]) -> Motion:
     """Follow corners (Shi and Tomasi; pyramidal Lucas-Kanade) through frames that are all of one size.
 
@@ -112,30 +88,37 @@ def measure_motion(images: Iterable[npt.NDArray[np.uint8]]) -> Motion:
     images : frames in order, RGB or grey, uint8.
     """
     previous: npt.NDArray[np.uint8] | None = None
+    first: npt.NDArray[np.uint8] | None = None
+    start = np.zeros((0, 2), dtype=np.float32)
     steps: list[float] = []
     segments: list[Segment] = []
-    run: _Run | None = None
+    revisited: list[npt.NDArray[np.float32]] = []
+    run = _Run(0, start)
     for index, image in enumerate(images):
         small = working_image(image, FLOW_SIZE)
-        if previous is None or run is None:
+        if first is None or previous is None:
+            first, start = small, corners(small, _MAX_CORNERS)
+            run = _Run(index, start)
             steps.append(0.0)
-            run = _Run(index, corners(small))
         else:
             last = run.tracks[-1] if run.tracks else run.start
-            now = follow(previous, small, last)
+            now = follow_both_ways(previous, small, last)
             alive = np.isfinite(now[:, 0])
             moved = np.linalg.norm(now[alive] - last[alive], axis=1)
             steps.append(float(np.median(moved)) if alive.sum() >= max(8, 0.1 * len(run.start)) else np.nan)
             run.frames.append(index)
             run.tracks.append(now)
-            if alive.sum() < _MIN_SURVIVORS * len(run.start) or len(run.start) == 0:
+            if alive.sum() < max(1, _MIN_SURVIVORS * len(run.start)):
                 segments.append(run.segment())
-                run = _Run(index, corners(small))
+                run = _Run(index, corners(small, _MAX_CORNERS))
+            if index % _REVISIT_EVERY == 0:
+                revisited.append(follow_both_ways(first, small, start))
         previous = small
-    if run is not None and run.frames:
+    if run.frames:
         segments.append(run.segment())
     size = (0, 0) if previous is None else (previous.shape[1], previous.shape[0])
-    return Motion(len(steps), size, np.array(steps), segments)
+    revisits = np.array(revisited, dtype=np.float32).reshape(len(revisited), len(start), 2)
+    return Motion(len(steps), size, np.array(steps), segments, start, revisits)
 
 
 def select_keyframes(motion: Motion, *, min_keyframes: int, max_keyframes: int, step_share: float = 0.03) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcbench.cameras.camera import Array, camera_center
-from mcbench.cameras.colmap_map import to_colmap
+from mcbench.cameras.colmap import to_colmap
 from mcbench.cameras.features import Features
 from mcbench.cameras.matching import VerifiedPair, verify_pairs
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras

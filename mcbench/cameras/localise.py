@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pycolmap
 
 from mcbench.cameras.camera import Array, Camera, transform
-from mcbench.cameras.colmap_map import to_colmap
+from mcbench.cameras.colmap import to_colmap
+from mcbench.cameras.klt import follow
 
-_LK = {
-    "winSize": (21, 21),
-    "maxLevel": 3,
-    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01),
-}
+#: Side of the patches followed, px of the working image.
+_WINDOW = 21
+#: Largest mean absolute difference of grey levels between a point's patch in its anchor and in the frame.
+_MAX_DIFFERENCE = 20.0
 _MIN_INLIERS = 20
 _MIN_INLIER_SHARE = 0.3
 
@@ -117,25 +116,14 @@ def _follow(
     chosen = _spread(anchor, max_points)
     ids, xyz = anchor.point_ids[chosen], anchor.xyz[chosen]
     start = (camera.project(transform(anchor.cam_from_world, xyz)) / ratio - 0.5).astype(np.float32)
-    now = start.copy()
-    alive = np.isfinite(start[:, 0])
+    now = start
     for index, grey in ordered:
-        rows = np.flatnonzero(alive)
+        now, difference = follow(image, grey, start, now, window=_WINDOW)
+        now[difference > _MAX_DIFFERENCE] = np.nan
+        rows = np.flatnonzero(np.isfinite(now[:, 0]))
         if len(rows) < _MIN_INLIERS:
             return
-        there, ok, error = cv2.calcOpticalFlowPyrLK(
-            image, grey, start[rows], now[rows].copy(), **_LK, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
-        )
-        good = (ok.ravel() == 1) & (error.ravel() < _MAX_PATCH_ERROR)
-        good &= (there >= 0).all(axis=1) & (there < [grey.shape[1], grey.shape[0]]).all(axis=1)
-        alive[rows[~good]] = False
-        rows = rows[good]
-        now[rows] = there[good]
         yield index, ids[rows], xyz[rows], (now[rows].astype(np.float64) + 0.5) * ratio
-
-
-#: Largest mean absolute difference of grey levels between a point's patch in its anchor and in the frame.
-_MAX_PATCH_ERROR = 20.0
 
 
 def _spread(anchor: Anchor, count: int) -> npt.NDArray[np.intp]:

@@ -17,10 +17,11 @@ from mcbench.cameras.keyframes import Motion, Segment
 from mcbench.cameras.matching import VerifiedPair
 from mcbench.errors import Rejected
 
-#: A corner rests when it stays this near to where it started; codecs and sensors make it tremble by less.
-_REST_PX = 1.0
+#: A corner rests when it stays this near to where it started, share of the frame's longer side: less than that moves
+#: a hand that tries to hold a camera still, and gives no depth.
+_REST_SHARE = 0.02
 #: The camera is static when this share of the grid cells with corners rests in this share of the frames.
-_REST_CELLS = 0.5
+_REST_CELLS = 0.4
 _REST_FRAMES = 0.95
 _GRID = (8, 6)
 #: A pair of frames shows parallax when this share of its tracks leaves the best homography by this much.
@@ -55,21 +56,19 @@ def static_camera(motion: Motion) -> bool:
 
     Corners are judged by cells of a grid, so that a textured person does not outvote a plain wall.
     """
-    usable = [s for s in motion.segments if len(s.start) >= _MIN_TRACKS and len(s.frames)]
-    if not usable or not np.isfinite(motion.step).all():
+    if len(motion.start) < _MIN_TRACKS or not len(motion.revisited):
         return False
-    resting = [_resting_share(segment, motion.size) for segment in usable]
-    enough = np.concatenate(resting) >= _REST_CELLS
-    return bool(enough.mean() >= _REST_FRAMES)
+    return bool((resting_cells(motion) >= _REST_CELLS).mean() >= _REST_FRAMES)
 
 
-def _resting_share(segment: Segment, size: tuple[int, int]) -> Array:
-    """Share of grid cells whose median corner rests, for every frame of a segment; a lost corner does not rest."""
-    moved = np.linalg.norm(segment.tracks - segment.start, axis=2)
-    moved = np.where(np.isfinite(moved), moved, np.inf)
-    cell = np.floor(segment.start / size * _GRID).astype(int) @ [1, _GRID[0]]
-    medians = np.stack([np.median(moved[:, cell == c], axis=1) for c in np.unique(cell)], axis=1)
-    return (medians < _REST_PX).mean(axis=1)
+def resting_cells(motion: Motion) -> Array:
+    """Share of grid cells in which most corners that are found again rest, for every revisit (R,)."""
+    moved = np.linalg.norm(motion.revisited - motion.start, axis=2)
+    rests = moved < _REST_SHARE * max(motion.size)
+    found = np.isfinite(moved)
+    cell = np.floor(motion.start / motion.size * _GRID).astype(int) @ [1, _GRID[0]]
+    cells = [rests[:, cell == c].sum(axis=1) > 0.5 * found[:, cell == c].sum(axis=1) for c in np.unique(cell)]
+    return np.mean(cells, axis=0)
 
 
 def pure_rotation(motion: Motion) -> bool:

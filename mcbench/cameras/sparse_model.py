@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pycolmap
 
 from mcbench.cameras.camera import Array, Camera, camera_center, transform
-from mcbench.cameras.colmap_map import from_colmap
+from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.features import Features
 
 
