@@ -193,7 +193,7 @@ def _scene(
                 "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
                 "moved_m": None if p.movement is None else p.movement.distance,
                 "moved_sd_m": None if p.movement is None else p.movement.deviation,
-                "moved_gain": None if p.movement is None else p.movement.gain / p.noise,
+                "moved_at_least_m": None if p.movement is None else p.movement.at_least,
                 "knots": None if p.movement is None else p.movement.frames,
                 "displacement_m": None if p.movement is None else p.movement.displacement @ metric_from_sfm.R.T,
             }

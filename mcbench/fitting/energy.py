@@ -8,7 +8,7 @@ unknowns through the Jacobian of the reduced body.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,23 @@ from mcbench.fitting.state import BodyState
 Array = npt.NDArray[np.float64]
 
 _NEAR = 1e-3  # points nearer to the image plane than this (world units) count as not seen: the bound of the kernel
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A body's keypoints (K, 3) and joints (24, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
+
+    points: Array
+    joints: Array
+    d_points: Array
+    d_joints: Array
+
+
+def evaluate(body: ReducedBody, state: BodyState) -> Evaluated:
+    """The body in a state. Keypoints that it does not have are never observed: zeros in their place do no harm."""
+    reduced = body.evaluate(state.betas, state.rotations, state.transl)
+    assert reduced.d_points is not None and reduced.d_joints is not None
+    return Evaluated(np.nan_to_num(reduced.points), reduced.joints, np.nan_to_num(reduced.d_points), reduced.d_joints)
 
 
 @dataclass(frozen=True)
@@ -105,14 +122,12 @@ class PersonEnergy:
 
     def linearise_with_scale(self, state: BodyState, log_scale: float) -> DenseSystem:
         """The quadratic model over the state's unknowns and, last, the log-scale."""
-        reduced = self.body.evaluate(state.betas, state.rotations, np.zeros(3))
+        at_origin = evaluate(self.body, replace(state, transl=np.zeros(3)))
         shrink = np.exp(-log_scale)
-        known = np.isfinite(reduced.points).all(-1)
-        centred = np.where(known[:, None], reduced.points, 0.0) * shrink
-        normals = reprojection(centred + state.transl, self.observations, self.kernel)
-        d_points = np.concatenate([reduced.d_points * shrink, -centred[..., None]], axis=-1)
-        d_points[..., -4:-1] = np.eye(3)
-        d_points[~known] = 0.0
+        points = at_origin.points * shrink
+        normals = reprojection(points + state.transl, self.observations, self.kernel)
+        d_points = np.concatenate([at_origin.d_points * shrink, -points[..., None]], axis=-1)
+        d_points[..., -4:-1] = np.eye(3)  # transl is in the views' world
         gradient, hessian = pull_back(normals, d_points)
         prior_value, prior_gradient, prior_hessian = self.priors.linearise(state)
         gradient[:-1] += prior_gradient

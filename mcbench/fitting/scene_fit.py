@@ -36,8 +36,8 @@ Array = npt.NDArray[np.float64]
 _WIDE_KERNEL = 10.0
 #: People whose log-scale is off the median by more than this many of its standard deviations do not vote on the scale.
 _SCALE_OUTLIER = 3.0
-#: ... nor people who moved by more than this (m), beyond two standard deviations.
-_MOVED_TOO_MUCH = 0.08
+#: ... nor people who moved at least so much (m).
+_MOVED_TOO_MUCH = 0.06
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
 
@@ -211,7 +211,7 @@ class SceneFitter:
     @staticmethod
     def _moved(energy: PersonEnergy, state: BodyState) -> bool:
         movement = measure_movement(energy, state, noise_factor(energy, state))
-        return movement is not None and movement.distance - 2 * movement.deviation > _MOVED_TOO_MUCH
+        return movement is not None and movement.at_least > _MOVED_TOO_MUCH
 
     def _finish(
         self,

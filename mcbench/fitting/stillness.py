@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, PointNormals, pull_back, reprojection_terms
+from mcbench.fitting.energy import PersonEnergy, PointNormals, evaluate, pull_back, reprojection_terms
 from mcbench.fitting.solver import DenseSystem, minimise
 from mcbench.fitting.state import BodyState
 
@@ -33,7 +33,7 @@ class Movement:
     deviation : m, its standard deviation.
     displacement : (W, 3) m, the path's knots, their mean taken off.
     frames : (W,) source frame of each knot.
-    gain : decrease of the energy for letting the person move.
+    gain : log-likelihood ratio of moving against standing still.
     """
 
     distance: float
@@ -41,6 +41,15 @@ class Movement:
     displacement: Array
     frames: npt.NDArray[np.int64]
     gain: float
+
+    @property
+    def at_least(self) -> float:
+        """What the person moved at least, m: the distance less two of the standard deviations that `gain` implies.
+
+        Were the energy quadratic along the movement, its gain would be (distance / deviation)^2 / 2. Unlike
+        `deviation`, which holds at the solution, this sees the whole way from standing still.
+        """
+        return self.distance * max(0.0, 1 - 2 / np.sqrt(max(2 * self.gain, 1e-12)))
 
 
 @dataclass(frozen=True)
@@ -58,21 +67,16 @@ class _MovingProblem:
 
     def linearise(self, state: _MovingState) -> DenseSystem:
         body = state.body
-        reduced = self.energy.body.evaluate(body.betas, body.rotations, body.transl)
-        known = np.isfinite(reduced.points).all(-1)
-        points = np.where(known[:, None], reduced.points, 0.0)
-        d_points = np.where(known[:, None, None], reduced.d_points, 0.0)
+        posed = evaluate(self.energy.body, body)
         shift = self.blend @ state.knots
-        terms = reprojection_terms(points + shift[:, None], self.energy.observations, self.energy.kernel)
-        gradient = np.where(known[:, None], terms.gradient, 0.0)
-        hessian = np.where(known[:, None, None], terms.hessian, 0.0)
-
+        terms = reprojection_terms(posed.points + shift[:, None], self.energy.observations, self.energy.kernel)
+        gradient, hessian = terms.gradient, terms.hessian
         n, count = body.size, len(state.knots)
         summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))
         value, g, h = self.energy.priors.linearise(body)
-        body_gradient, body_hessian = pull_back(summed, d_points)
+        body_gradient, body_hessian = pull_back(summed, posed.d_points)
         by_knot = np.einsum("mw,mkij->wkij", self.blend, hessian)
-        coupling = np.einsum("wkij,kjn->win", by_knot, d_points).reshape(3 * count, n)
+        coupling = np.einsum("wkij,kjn->win", by_knot, posed.d_points).reshape(3 * count, n)
         knots_hessian = np.einsum("mv,mw,mij->viwj", self.blend, self.blend, hessian.sum(1)).reshape(
             3 * count, 3 * count
         )
@@ -120,4 +124,6 @@ def measure_movement(
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)
     pick[3 * i : 3 * i + 3], pick[3 * j : 3 * j + 3] = direction, -direction
-    return Movement(distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, still - solution.value)
+    return Movement(
+        distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, (still - solution.value) / max(noise, 1.0)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, project, pull_back, reprojection
+from mcbench.fitting.energy import PersonEnergy, evaluate, project, pull_back, reprojection
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.state import BodyState
 
@@ -17,9 +17,7 @@ _NOISE_RANGE = (0.25, 25.0)
 
 def noise_factor(energy: PersonEnergy, state: BodyState) -> float:
     """Variance of the residuals over the one expected, by their median: robust to a minority of outliers."""
-    reduced = energy.body.evaluate(state.betas, state.rotations, state.transl, jacobian=False)
-    known = np.isfinite(reduced.points).all(-1)
-    residual, _, valid = project(np.where(known[:, None], reduced.points, 0.0), energy.observations)
+    residual, _, valid = project(evaluate(energy.body, state).points, energy.observations)
     squared = ((residual / energy.observations.sigma[..., None]) ** 2).sum(-1)
     used = valid & (energy.observations.weight > 0)
     if not used.any():
@@ -49,17 +47,16 @@ def joints_covariance(
     covariance : (24, 3, 3).
     parameters : (n, n) covariance of the state's unknowns, noise and bias together.
     """
-    reduced = energy.body.evaluate(state.betas, state.rotations, state.transl)
-    known = np.isfinite(reduced.points).all(-1)
-    points = np.where(known[:, None], reduced.points, 0.0)
-    d_points = np.where(known[:, None, None], reduced.d_points, 0.0)
-    normals = reprojection(points, energy.observations, energy.kernel)
-    _, data = pull_back(normals, d_points)
+    posed = evaluate(energy.body, state)
+    normals = reprojection(posed.points, energy.observations, energy.kernel)
+    _, data = pull_back(normals, posed.d_points)
     _, _, prior = energy.priors.linearise(state)
     inverse = np.linalg.inv(data / noise + prior)
-    pulled = np.einsum("kij,kjn->kin", normals.hessian, d_points) * (keypoints.bias * STATURE / noise)[:, None, None]
+    pulled = (
+        np.einsum("kij,kjn->kin", normals.hessian, posed.d_points) * (keypoints.bias * STATURE / noise)[:, None, None]
+    )
     flat = pulled.reshape(-1, pulled.shape[-1])
     parameters = inverse + inverse @ (flat.T @ flat) @ inverse
-    d_joints = reduced.d_joints - reduced.d_joints[:1]
-    d_joints[0] = reduced.d_joints[0]
+    d_joints = posed.d_joints - posed.d_joints[:1]
+    d_joints[0] = posed.d_joints[0]
     return np.einsum("jam,mn,jbn->jab", d_joints, parameters, d_joints), parameters

@@ -44,7 +44,7 @@ class ValidateSettings:
         default=30.0, metadata={"help": "Furthest a joint may turn beyond its range, degrees (implausible_pose)."}
     )
     max_moved_m: float = field(
-        default=0.08, metadata={"help": "Largest movement, beyond two standard deviations of it, metres (moved)."}
+        default=0.06, metadata={"help": "Largest movement that a person surely made at least, metres (moved)."}
     )
     fragment_m: float = field(
         default=0.9,
@@ -99,9 +99,6 @@ def _checks(
     outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
     deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
-    moved = None
-    if measured["moved_m"] is not None:
-        moved = max(0.0, measured["moved_m"] - 2 * measured["moved_sd_m"])
     stature = float(measured["stature_m"])
     s = settings
     return (
@@ -113,7 +110,7 @@ def _checks(
         Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),
         Check("stature_m", stature, s.max_stature_m, "max", "implausible_shape"),
         Check("limit_excess_deg", excess, s.max_limit_excess_deg, "max", "implausible_pose"),
-        Check("moved_at_least_m", moved, s.max_moved_m, "max", "moved"),
+        Check("moved_at_least_m", measured["moved_at_least_m"], s.max_moved_m, "max", "moved"),
         Check("fragment_m", fragment, s.fragment_m, "min", "moved"),
         Check("joint_sd_m", float(np.median(deviations)), s.max_joint_sd_m, "max", "uncertain"),
     )

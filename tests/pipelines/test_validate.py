@@ -1,0 +1,146 @@
+"""Each reason for rejection, triggered by a case made for it; and a good person who is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fitting import stick_figure as toy
+
+from mcbench.body.rotations import log_so3
+from mcbench.dataset.files import write_json
+from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.verdicts import Check, Verdict, load_verdicts, save_verdicts
+from mcbench.errors import InputError
+from mcbench.fitting.validation import ValidateSettings
+from mcbench.joints import SMPL24
+from mcbench.pipelines.validate import STAGE
+from mcbench.workspace.stage import StageContext
+
+GOOD = {"stature_m": 1.7, "moved_at_least_m": 0.0}
+
+
+def scene(count=10, degrees=60.0, places=((0.0, 0.0),)):
+    """People fitted perfectly: (people, measured, cameras, detections)."""
+    rng = np.random.default_rng(0)
+    states = [toy.person(rng, place, spread=0.3) for place in places]
+    cameras = toy.arc_cameras(count, degrees)
+    detections, _ = toy.detect(cameras, states, rng)
+    posed = [toy.ToyBody().evaluate(s.betas, s.rotations, s.transl, jacobian=False) for s in states]
+    n = len(states)
+    people = FittedPeople(
+        "toy",
+        "0",
+        np.stack([s.betas for s in states]),
+        np.stack([log_so3(s.rotations[0]) for s in states]),
+        np.stack([log_so3(s.rotations[1:]) for s in states]),
+        np.stack([s.transl for s in states]),
+        np.stack([p.joints for p in posed]),
+        np.tile(1e-4 * np.eye(3), (n, 24, 1, 1)),
+        np.stack([p.points for p in posed]),
+        np.arange(len(detections)) % n,
+        np.full(n, 1.0),
+    )
+    return people, [dict(GOOD) for _ in states], cameras, detections
+
+
+def judge(folder: Path, people, measured, cameras, detections, **settings):
+    for name in ("fit", "detect", "out"):
+        (folder / name).mkdir()
+    people.save(folder / "fit" / "people.npz")
+    write_json(folder / "fit" / "scene.json", {"people": measured})
+    cameras.save(folder / "fit" / "cameras.json")
+    detections.save(folder / "detect" / "detections.npz")
+    inputs = {name: folder / name for name in ("source", "sfm", "detect", "fit")}
+    summary = STAGE.run(StageContext("scene", inputs, folder / "out", ValidateSettings(**settings)))
+    verdicts = load_verdicts(folder / "out" / "people.json")
+    assert summary["people"] == len(verdicts)
+    assert summary["accepted"] == sum(v.accepted for v in verdicts)
+    return verdicts
+
+
+def test_a_good_person_is_accepted(tmp_path):
+    (verdict,) = judge(tmp_path, *scene())
+    assert verdict.accepted and verdict.reasons == ()
+    values = {check.feature: check.value for check in verdict.checks}
+    assert values["views"] == 10
+    assert 45 < values["angle_deg"] < 65
+    assert values["residual_share"] < 0.01
+
+
+def bend_a_knee_forwards(people):
+    pose = people.body_pose.copy()
+    pose[0, SMPL24.index("left_knee") - 1] = [-1.2, 0, 0]
+    return replace(people, body_pose=pose)
+
+
+@pytest.mark.parametrize(
+    "reason, change",
+    [
+        ("few_views", lambda p, m, c, d: (replace(p, detection_person=np.where(d.frame % 9, -1, 0)), m, c, d)),
+        ("high_residual", lambda p, m, c, d: (p, m, c, replace(d, keypoints=d.keypoints + 40.0))),
+        ("implausible_shape", lambda p, m, c, d: (replace(p, betas=p.betas + 6.0), m, c, d)),
+        ("implausible_shape", lambda p, m, c, d: (p, [{**m[0], "stature_m": 2.4}], c, d)),
+        ("implausible_shape", lambda p, m, c, d: (p, [{**m[0], "stature_m": 0.6}], c, d)),
+        ("implausible_pose", lambda p, m, c, d: (bend_a_knee_forwards(p), m, c, d)),
+        ("moved", lambda p, m, c, d: (p, [{**m[0], "moved_at_least_m": 0.2}], c, d)),
+        ("uncertain", lambda p, m, c, d: (replace(p, joints_cov=p.joints_cov * 100), m, c, d)),
+    ],
+)
+def test_each_reason(tmp_path, reason, change):
+    (verdict,) = judge(tmp_path, *change(*scene()))
+    assert verdict.reasons == (reason,)
+    assert any(check.reason == reason and not check.passed for check in verdict.checks)
+
+
+def test_low_parallax(tmp_path):
+    (verdict,) = judge(tmp_path, *scene(degrees=2.0))
+    assert verdict.reasons == ("low_parallax",)
+
+
+def test_movement_that_could_not_be_measured_rejects_nobody(tmp_path):
+    people, measured, cameras, detections = scene()
+    measured[0].update(moved_at_least_m=None)
+    (verdict,) = judge(tmp_path, people, measured, cameras, detections)
+    assert verdict.accepted
+
+
+def test_two_halves_of_one_who_walked_are_both_rejected(tmp_path):
+    people, measured, cameras, detections = scene(places=((-0.2, 0.0), (0.2, 0.0), (2.0, 0.0)))
+    person = people.detection_person.copy()
+    person[(person == 0) & (detections.frame >= 5)] = -1
+    person[(person == 1) & (detections.frame < 5)] = -1
+    halves = replace(people, detection_person=person)
+    first, second, other = judge(tmp_path, halves, measured, cameras, detections)
+    assert first.reasons == second.reasons == ("moved",)
+    assert other.accepted
+
+
+def test_neighbours_seen_together_are_two_people(tmp_path):
+    verdicts = judge(tmp_path, *scene(places=((-0.2, 0.0), (0.2, 0.0))))
+    assert all(verdict.accepted for verdict in verdicts)
+
+
+def test_thresholds_are_settings(tmp_path):
+    (verdict,) = judge(tmp_path, *scene(), min_views=11)
+    assert verdict.reasons == ("few_views",)
+    (check,) = [c for c in verdict.checks if c.feature == "views"]
+    assert check.threshold == 11
+
+
+def test_verdicts_survive_a_round_trip(tmp_path):
+    verdicts = [
+        Verdict(0, (Check("views", 12.0, 3.0, "min", "few_views"), Check("x", None, 1.0, "max", "moved"))),
+        Verdict(1, (Check("views", 2.0, 3.0, "min", "few_views"), Check("x", 2.0, 1.0, "max", "moved"))),
+    ]
+    save_verdicts(tmp_path / "people.json", verdicts)
+    assert load_verdicts(tmp_path / "people.json") == verdicts
+    assert [v.reasons for v in verdicts] == [(), ("few_views", "moved")]
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    write_json(tmp_path / "people.json", {"format": "mcbench-verdicts/1", "people": [{"person": 0}]})
+    with pytest.raises(InputError, match=r"people\.json"):
+        load_verdicts(tmp_path / "people.json")
