@@ -20,11 +20,11 @@ from mcbench.cameras.alignment import Similarity
 from mcbench.cameras.views import Views
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
-from mcbench.dataset.files import sha256_file, write_json
+from mcbench.dataset.files import read_npz, sha256_file, write_json
 from mcbench.dataset.people import FittedPeople
 from mcbench.errors import InputError, Rejected
 from mcbench.fitting.association import associate
-from mcbench.fitting.gravity import Gravity, floor_height, rotation_to_z, up_from_bodies
+from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.fitting.residuals import median_residual_px
 from mcbench.fitting.scene_fit import PersonFit, SceneFit, SceneFitter
@@ -66,27 +66,46 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         raise Rejected(f"none of {len(tracks)} tracks gave a body", reason="no_fit")
 
     context.progress(2, 3, "world")
+    world = Similarity(fit.scale, np.eye(3), np.zeros(3))
     posed = _forward(body, fit.people, Similarity.identity())
-    gravity = up_from_bodies(posed.joints) if cameras.up is None else Gravity(cameras.up, "cameras")
-    level = Similarity(1.0, rotation_to_z(gravity.up), np.zeros(3))
-    lowest = level.apply(posed.vertices)[..., 2].min(1)
-    level = Similarity(1.0, level.R, np.array([0.0, 0.0, -floor_height(lowest)]))
-    metric_from_sfm = level.compose(Similarity(fit.scale, np.eye(3), np.zeros(3)))
+    level, up_source = _level(cameras.up, posed, world.apply(_sparse_points(context.inputs["sfm"])))
+    metric_from_sfm = level.compose(world)
 
-    world = _metric_cameras(cameras, metric_from_sfm)
-    world.save(context.out / "cameras.json")
-    people = _people(body, fit.people, level, detections, world)
+    metric_cameras = _metric_cameras(cameras, metric_from_sfm)
+    metric_cameras.save(context.out / "cameras.json")
+    people = _people(body, fit.people, level, detections, metric_cameras)
     people.save(context.out / "people.npz")
     statures = _statures(body, people.betas)
-    scene = _scene(fit, len(tracks), metric_from_sfm, gravity, statures)
+    scene = _scene(fit, len(tracks), metric_from_sfm, up_source, statures)
     write_json(context.out / "scene.json", scene)
     return {
         "tracks": len(tracks),
         "people": len(people),
         "scale_interval": scene["scale_interval"],
-        "up": gravity.source,
+        "up": up_source,
         "residual_px": people.residual_px,
     }
+
+
+def _sparse_points(folder: Path) -> Array:
+    """Points (N, 3) of the sparse reconstruction, its units; none where cameras came from elsewhere."""
+    path = folder / "points.npz"
+    return np.asarray(read_npz(path)["xyz"], dtype=np.float64) if path.exists() else np.zeros((0, 3))
+
+
+def _level(known_up: Array | None, posed: Posed, points: Array) -> tuple[Similarity, str]:
+    """The rigid motion that turns a metric world to Z up with the floor at z = 0, and who told up.
+
+    Up is taken from the cameras, else from the floor among the sparse `points` (N, 3), else from the bodies.
+    """
+    gravity = up_from_bodies(posed.joints) if known_up is None else Gravity(known_up, "cameras")
+    height = posed.vertices @ gravity.up
+    feet = np.take_along_axis(posed.vertices, height.argmin(1)[:, None, None], axis=1)[:, 0]
+    floor = floor_plane(points, gravity, feet) if known_up is None else None
+    if floor is not None:
+        return Similarity(1.0, rotation_to_z(floor.up), np.array([0.0, 0.0, -floor.height])), "floor"
+    lowest = floor_height(height.min(1))
+    return Similarity(1.0, rotation_to_z(gravity.up), np.array([0.0, 0.0, -lowest])), gravity.source
 
 
 def _keypoint_model(body: BodyModel, keypoint_set: str, settings: FitSettings) -> KeypointModel:
@@ -168,7 +187,7 @@ def _statures(body: BodyModel, betas: Array) -> Array:
 
 
 def _scene(
-    fit: SceneFit, n_tracks: int, metric_from_sfm: Similarity, gravity: Gravity, statures: Array
+    fit: SceneFit, n_tracks: int, metric_from_sfm: Similarity, up_source: str, statures: Array
 ) -> dict[str, Any]:
     return {
         "format": SCENE_FORMAT,
@@ -180,7 +199,7 @@ def _scene(
             "R": metric_from_sfm.R,
             "t": metric_from_sfm.t,
         },
-        "up_source": gravity.source,
+        "up_source": up_source,
         "tracks": n_tracks,
         "tracks_unfitted": len(fit.unfitted),
         "people": [

@@ -7,7 +7,7 @@ import pytest
 from fitting import stick_figure as toy
 
 from mcbench.body.rotations import exp_so3
-from mcbench.fitting.gravity import floor_height, rotation_to_z, up_from_bodies
+from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
 
 
 def standing(seed, count):
@@ -56,3 +56,30 @@ def test_rotation_to_z(up):
 def test_the_floor_is_what_most_stand_on():
     assert floor_height(np.array([0.02, 0.0, 0.45, 0.03, -0.6])) == pytest.approx(0.02)
     assert floor_height(np.array([1.3])) == pytest.approx(1.3)
+
+
+def room(rng, up_turn, floor_points=400, clutter=600):
+    floor = np.column_stack([rng.uniform(-2, 2, (floor_points, 2)), rng.normal(0, 0.004, floor_points)])
+    walls = np.column_stack([rng.uniform(-2, 2, clutter), np.full(clutter, 2.0), rng.uniform(0, 2.5, clutter)])
+    table = np.column_stack([rng.uniform(0, 1, (150, 2)), np.full(150, 0.75)])
+    return np.concatenate([floor, walls, table]) @ up_turn.T
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_floor_among_sparse_points_corrects_up(seed):
+    rng = np.random.default_rng(seed)
+    turn = exp_so3(rng.normal(size=3))
+    feet = np.array([[-0.8, 0, 0.02], [0.9, 0.4, -0.02], [0.5, 0.5, 0.45]]) @ turn.T  # the last one sits
+    leaning = exp_so3(np.radians([4.0, -3.0, 0])) @ [0, 0, 1]
+    floor = floor_plane(room(rng, turn), Gravity(turn @ leaning, "standing_bodies"), feet)
+    assert degrees(floor.up, turn @ [0, 0, 1]) < 0.3
+    assert floor.height == pytest.approx(0, abs=0.005)
+    assert floor.points > 150
+
+
+def test_no_floor_where_no_points_lie_under_the_feet():
+    rng = np.random.default_rng(0)
+    up = Gravity(np.array([0, 0, 1.0]), "standing_bodies")
+    feet = np.array([[0.0, 0.0, 0.0]])
+    assert floor_plane(np.zeros((0, 3)), up, feet) is None
+    assert floor_plane(rng.uniform(-2, 2, (300, 3)) + np.array([0, 0, 2.5]), up, feet) is None
