@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from scipy import sparse
 from scipy.spatial.transform import Rotation
 
+from mcbench.body.model import BodyModel, Posed, vertex_areas
 from mcbench.body.rotations import exp_so3
 from mcbench.cameras.camera import Camera
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
@@ -20,7 +22,7 @@ from mcbench.dataset.source import Frame, Source
 from mcbench.dataset.truth import SceneTruth
 from mcbench.dataset.verdicts import Check, Verdict, save_verdicts
 from mcbench.errors import Rejected
-from mcbench.joints import SMPL24_PARENTS
+from mcbench.joints import COCO17, SMPL24
 from mcbench.workspace.record import StageRecord
 from mcbench.workspace.runner import run_stages
 from mcbench.workspace.stage import Stage, StageContext
@@ -39,48 +41,38 @@ _REST = np.array(
 FRAMES, WIDTH, HEIGHT, FOCAL = 8, 160, 120, 130.0
 
 
-@dataclass
-class Posed:
-    vertices: np.ndarray
-    joints: np.ndarray
-
-
-@dataclass
-class ToyBody:
-    """A stick body with the interface of `mcbench.body.model.BodyModel`: an octahedron round every joint."""
-
-    name: str = "toy"
-    digest: str = "d1"
-    n_betas: int = 10
-    n_vertices: int = 24 * 6
-    faces: np.ndarray = field(default_factory=lambda: _octahedra())
-    parents: tuple[int, ...] = SMPL24_PARENTS
-    skin_mask: np.ndarray = field(default_factory=lambda: np.ones(24 * 6, dtype=bool))
-    vertex_area: np.ndarray = field(default_factory=lambda: np.ones(24 * 6))
-
-    def forward(self, betas: np.ndarray, rotations: np.ndarray, transl: np.ndarray) -> Posed:
-        """The first beta scales the body by 10 % a unit."""
-        size = 1 + 0.1 * betas[:, :1]
-        corners = 0.08 * np.concatenate([np.eye(3), -np.eye(3)])
-        vertices, joints = [], []
-        for turn, scale, shift in zip(rotations, size, transl, strict=True):
-            world, place = [turn[0]], [scale * _REST[0]]
-            for j in range(1, 24):
-                parent = SMPL24_PARENTS[j]
-                place.append(place[parent] + world[parent] @ (scale * (_REST[j] - _REST[parent])))
-                world.append(world[parent] @ turn[j])
-            joints.append(np.stack(place) + shift)
-            vertices.append(np.concatenate([corners @ r.T + p for r, p in zip(world, place, strict=True)]) + shift)
-        return (
-            Posed(np.stack(vertices), np.stack(joints))
-            if vertices
-            else Posed(np.zeros((0, 144, 3)), np.zeros((0, 24, 3)))
-        )
-
-
-def _octahedra() -> np.ndarray:
+def toy_body(digest: str = "d1") -> BodyModel:
+    """A stick body: an octahedron round every joint, moved rigidly; the first beta grows it by 10 % a unit."""
+    corners = 0.08 * np.concatenate([np.eye(3), -np.eye(3)])
+    template = (_REST[:, None] + corners).reshape(-1, 3)
+    shapedirs = np.zeros((len(template), 3, 10))
+    shapedirs[..., 0] = 0.1 * np.repeat(_REST, 6, axis=0)
     one = np.array([[0, 1, 2], [1, 3, 2], [3, 4, 2], [4, 0, 2], [1, 0, 5], [3, 1, 5], [4, 3, 5], [0, 4, 5]])
-    return np.concatenate([one + 6 * j for j in range(24)])
+    faces = np.concatenate([one + 6 * j for j in range(24)])
+    joints = sparse.csr_matrix(np.kron(np.eye(24), np.full((1, 6), 1 / 6)))
+    named = {name: joints[[j]] for j, name in enumerate(SMPL24.joints) if name in COCO17.joints}
+    head = 6 * SMPL24.index("head")  # the octahedron's corners: left, up, front, right, down, back
+    for name, weights in {"nose": (0, 0, 1), "left_eye": (0.3, 0, 0.7), "left_ear": (1, 0, 0)}.items():
+        row = np.zeros((1, len(template)))
+        row[0, head : head + 3] = weights
+        named[name] = sparse.csr_matrix(row)
+    for name in ("eye", "ear"):
+        row = named[f"left_{name}"].toarray()
+        row[0, [head, head + 3]] = row[0, [head + 3, head]]
+        named[f"right_{name}"] = sparse.csr_matrix(row)
+    return BodyModel(
+        name="toy",
+        digest=digest,
+        v_template=template,
+        shapedirs=shapedirs,
+        posedirs=None,
+        joint_regressor=joints,
+        skinning=np.repeat(np.eye(24), 6, axis=0),
+        faces=faces,
+        skin_mask=np.ones(len(template), dtype=bool),
+        vertex_area=vertex_areas(template, faces),
+        keypoints=named,
+    )
 
 
 def orbit() -> np.ndarray:
@@ -109,9 +101,10 @@ def standing(count: int, seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def pose(parameters: dict[str, np.ndarray], body: ToyBody | None = None) -> Posed:
+def pose(parameters: dict[str, np.ndarray]) -> Posed:
+    """The toy body with SMPL parameters as files have them."""
     rotations = exp_so3(np.concatenate([parameters["global_orient"][:, None], parameters["body_pose"]], axis=1))
-    return (body or ToyBody()).forward(parameters["betas"], rotations, parameters["transl"])
+    return toy_body().forward(parameters["betas"], rotations, parameters["transl"])
 
 
 def make_truth(clip: str, parameters: dict[str, np.ndarray]) -> SceneTruth:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,16 +152,18 @@ class BodyModel:
             # smplx appends picked vertices to the joints; the picks of SMPL's own mesh mean nothing on another.
             picks = dict.fromkeys(SMPLX_VERTEX_IDS["smplh"], 0)
             absent = dict.fromkeys(("betas", "global_orient", "body_pose", "transl"), False)
-            self._smplx.append(
-                smplx.SMPL(
-                    "",
-                    data_struct=data,
-                    num_betas=self.n_betas,
-                    vertex_ids=picks,
-                    dtype=torch.float64,
-                    **{f"create_{name}": value for name, value in absent.items()},
+            # smplx prints a warning about models of few shape components to stdout, which is for results alone
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._smplx.append(
+                    smplx.SMPL(
+                        "",
+                        data_struct=data,
+                        num_betas=self.n_betas,
+                        vertex_ids=picks,
+                        dtype=torch.float64,
+                        **{f"create_{name}": value for name, value in absent.items()},
+                    )
                 )
-            )
         return self._smplx[0]
 
 

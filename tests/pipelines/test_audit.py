@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from handmade import ToyBody, add_scene, make_truth, standing
+from handmade import add_scene, make_truth, standing, toy_body
 from running import mcbench
 
 from mcbench.pipelines import finished
@@ -47,7 +47,7 @@ KEYS = [
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two people, one of them rejected, in a scene that is ok; and a rejected scene."""
-    monkeypatch.setattr(finished, "load_body", lambda path: ToyBody())
+    monkeypatch.setattr(finished, "load_body", lambda path: toy_body())
     made = Workspace.open_or_create(tmp_path / "ws")
     people = standing(2)
     add_scene(made, "two people (1)", people, [True, False])

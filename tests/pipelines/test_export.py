@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from handmade import FRAMES, HEIGHT, WIDTH, ToyBody, add_scene, pose, standing
+from handmade import FRAMES, HEIGHT, WIDTH, add_scene, pose, standing, toy_body
 from running import mcbench
 
 from mcbench.cameras.camera import transform
@@ -20,7 +20,7 @@ from mcbench.workspace.workspace import Workspace
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(finished, "load_body", lambda path: ToyBody())
+    monkeypatch.setattr(finished, "load_body", lambda path: toy_body())
     made = Workspace.open_or_create(tmp_path / "ws")
     add_scene(made, "room", standing(3), [True, False, True])
     add_scene(made, "nobody good", standing(1), [False])
@@ -89,7 +89,7 @@ def test_something_else_is_never_overwritten(workspace: Path, tmp_path: Path) ->
 
 
 def test_nobody_to_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finished, "load_body", lambda path: ToyBody())
+    monkeypatch.setattr(finished, "load_body", lambda path: toy_body())
     add_scene(Workspace.open_or_create(tmp_path / "ws"), "still", standing(1), reject="static_camera")
     document = json.loads(mcbench("export", tmp_path / "ws", tmp_path / "bench", "--json", status=1).stdout)
     assert document["error"]["reason"] == "nobody_accepted"
@@ -97,6 +97,6 @@ def test_nobody_to_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_people_fitted_with_another_body_are_refused(workspace: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(finished, "load_body", lambda path: ToyBody(digest="d2"))
+    monkeypatch.setattr(finished, "load_body", lambda path: toy_body(digest="d2"))
     document = json.loads(mcbench("export", workspace, tmp_path / "bench", "--json", status=1).stdout)
     assert document["error"]["reason"] == "other_body"
