@@ -54,11 +54,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
         for core in ("core", "_core")
         for name in ("_reconstruct", "scalar")
     },
-    **{
-        (f"scipy.sparse.{module}", name): cls
-        for name, cls in _SPARSE.items()
-        for module in (name[:3], f"_{name[:3]}")
-    },
+    **{(f"scipy.sparse.{module}", name): cls for name, cls in _SPARSE.items() for module in (name[:3], f"_{name[:3]}")},
 }
 
 
