@@ -29,7 +29,7 @@ from mcbench.fitting.association_observations import (
 )
 from mcbench.fitting.association_seeds import TRACKLET_ANGLE_DEG, pair_seeds, tracklet_seeds
 from mcbench.fitting.association_settings import AssociationSettings
-from mcbench.joints import joint_set
+from mcbench.joints import JointSet, joint_set
 
 __all__ = ["AssociationSettings", "Track", "associate"]
 
@@ -78,8 +78,8 @@ def associate(views: Views, detections: Detections, settings: AssociationSetting
     """Group detections into people who do not move.
 
     Detections in frames without a pose, false ones, a second one of a person in a frame and those of people
-    seen in too few views belong to no track; nor do figures whose limbs have no body's proportions. The world's
-    units and frame do not matter.
+    seen in too few views belong to no track; nor do the few that agree by chance. The world's units and frame
+    do not matter.
 
     Returns
     -------
@@ -97,11 +97,22 @@ def associate(views: Views, detections: Detections, settings: AssociationSetting
             _admit(observations, people, members, skeleton, settings)
         if len(people) == before:
             break
-    people = _compete(observations, people, settings)
-    tracks = [_track(observations, person, settings) for person in people]
+    tracks = [_track(observations, person, settings) for person in _compete(observations, people, settings)]
     joints = joint_set(detections.keypoint_set)
-    tracks = [track for track in tracks if has_body_proportions(track.points, joints, settings.limb_spread)]
+    tracks = [track for track in tracks if not _by_chance(track, views, joints, settings)]
     return sorted(tracks, key=lambda track: (-len(track.rows), int(track.rows[0])))
+
+
+def _by_chance(track: Track, views: Views, joints: JointSet, settings: AssociationSettings) -> bool:
+    """Whether a track's few detections agree on no body, or on one that most views that would show it do not."""
+    if len(track.rows) > settings.few_detections:
+        return False
+    if not has_body_proportions(track.points, joints, settings.limb_spread):
+        return True
+    pixels = views.project(track.points[np.isfinite(track.points).all(axis=-1)])
+    inside = ((pixels >= 0) & (pixels <= views.size[:, None])).all(axis=-1)
+    showing = int((inside.mean(axis=1) >= 0.5).sum())
+    return len(track.rows) < settings.few_share * showing
 
 
 def _taken(people: list[_Person]) -> IntArray:
@@ -203,9 +214,9 @@ def _owners(observations: Observations, explanation: Explanation, settings: Asso
 
 
 def _explained(observations: Observations, person: _Person, settings: AssociationSettings) -> bool:
-    """Whether the skeleton explains its own detections well: false ones agree by chance, and badly."""
+    """Whether the skeleton explains its own detections well: a few false ones agree by chance, but badly."""
     cost = explain(observations, person.skeleton[None], settings).cost[person.members, 0]
-    return float(cost.mean()) <= settings.track_gate
+    return len(person.members) > settings.few_detections or float(cost.mean()) <= settings.few_gate
 
 
 def _wide_enough(observations: Observations, person: _Person, settings: AssociationSettings) -> bool:
