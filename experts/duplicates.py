@@ -13,9 +13,9 @@ from mcbench.joints import joint_set
 SAME = 0.2
 #: A detection is a part of another one when so much of it lies on the other's mask and it is so much smaller.
 PART_INSIDE, PART_SIZE = 0.75, 0.6
-#: Another reading of one silhouette: the masks agree so well, and one score is so much lower than the other. Two who
-#: embrace share a mask, too, but neither reads much worse.
-SILHOUETTE_IOU, SILHOUETTE_SCORE = 0.7, 0.8
+#: A detection misreads others when their masks cover so much of its own, and they score so much better. Two who
+#: embrace share a mask, too, but neither scores much better.
+MISREAD_COVERED, MISREAD_SCORE = 0.8, 0.8
 
 _LIMBS = [f"{side}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
 _SWAPPED = [*(1, 0), *(3, 2), *(5, 4), *(7, 6), *(9, 8), *(11, 10)]
@@ -54,13 +54,12 @@ def same_person(a: PersonDetection, b: PersonDetection, keypoint_set: str) -> bo
 def distinct(people: Sequence[PersonDetection], keypoint_set: str) -> list[PersonDetection]:
     """The best detection of everyone, by falling score.
 
-    What has the pose of a better detection, is only a part of it, or misreads its silhouette, goes.
+    What has the pose of a better detection, is only a part of it, or misreads the silhouettes of better ones, goes.
     """
     kept: list[PersonDetection] = []
     for person in sorted(people, key=lambda p: -p.score):
-        if not any(
-            same_person(person, k, keypoint_set) or _part_of(person, k, keypoint_set) or _misread(person, k)
-            for k in kept
+        if not _misread(person, kept) and not any(
+            same_person(person, k, keypoint_set) or _part_of(person, k, keypoint_set) for k in kept
         ):
             kept.append(person)
     return kept
@@ -75,21 +74,24 @@ def _part_of(person: PersonDetection, whole: PersonDetection, keypoint_set: str)
     return bool(_on_mask(whole, limbs[known]).sum() >= PART_INSIDE * known.sum())
 
 
-def _misread(person: PersonDetection, other: PersonDetection) -> bool:
-    """Whether a detection is a worse reading of the silhouette that another one has."""
-    if person.mask.size == 0 or person.score >= SILHOUETTE_SCORE * other.score:
-        return False
-    low = np.minimum(person.box[:2], other.box[:2])
-    high = np.maximum(person.box[2:], other.box[2:])
+def _misread(person: PersonDetection, kept: Sequence[PersonDetection]) -> bool:
+    """Whether a detection is a bad reading of silhouettes that much better ones have taken."""
     axis = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
-    grid = (np.stack(np.meshgrid(axis, axis), axis=-1) * (high - low) + low).reshape(-1, 2)
-    a, b = _on_mask(person, grid), _on_mask(other, grid)
-    return bool((a & b).sum() > SILHOUETTE_IOU * (a | b).sum())
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1) * (person.box[2:] - person.box[:2]) + person.box[:2]
+    own = grid.reshape(-1, 2)
+    own = own[_on_mask(person, own)]
+    covered = np.zeros(len(own), bool)
+    for other in kept:
+        if person.score < MISREAD_SCORE * other.score:
+            covered |= _on_mask(other, own)
+    return bool(covered.sum() > MISREAD_COVERED * len(own))
 
 
 def _on_mask(person: PersonDetection, points: np.ndarray) -> np.ndarray:
     """Which of the points (N, 2) px lie on the person's mask; none where there is no mask."""
     side = person.mask.shape[0]
+    if side == 0:
+        return np.zeros(len(points), bool)
     cell = np.floor((points - person.box[:2]) / np.maximum(person.box[2:] - person.box[:2], 1e-6) * side)
     on = ((cell >= 0) & (cell < side)).all(1)
     column, row = cell[on].astype(int).T
