@@ -14,7 +14,7 @@ import numpy as np
 from mcbench.experts.base import MASK_SIZE, PersonDetection
 from mcbench.experts.blazepose import DETECTION, LANDMARK, Landmarks, PoseDetection, PoseLandmark, candidate_roi
 from mcbench.experts.crops import Pyramid, Roi
-from mcbench.experts.duplicates import distinct, limb_joints
+from mcbench.experts.duplicates import SAME, distinct, limb_joints
 from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
 from mcbench.joints import BLAZEPOSE33
@@ -26,7 +26,7 @@ MAX_TRIES = 4
 #: A candidate is not tried again once someone was found there with this score.
 GOOD = 0.45
 #: Mean probability of the looks from which they show a person, and that of one look at which to give up.
-MIN_PRESENCE, HOPELESS = 0.5, 0.1
+MIN_PRESENCE, HOPELESS = 0.5, 0.3
 #: Limb joints, the best ones, that the score is made of: those of a person cut at the hips.
 BEST_JOINTS = 8
 #: Looks at one person, each in the region that the one before asks for, until the pose stays where it is.
@@ -65,18 +65,18 @@ class BlazePoseDetector:
         if search:
             groups += self._candidates(pyramid)
         found: list[PersonDetection] = []
-        regions: list[Roi] = []
+        taken: list[Landmarks] = []
         for group in groups:
             for region in group[:MAX_TRIES]:
-                if any(_alike(region, other) for other in regions):
+                looks = self._look(pyramid, region, taken)
+                if _one_of(looks[-1], taken):
                     break
-                settled = self._settle(pyramid, region)
-                if settled is not None:
-                    landmarks, score = settled
-                    found.append(_person(pyramid, landmarks, score))
-                    if score >= GOOD:
-                        regions.append(landmarks.roi)
-                        break
+                score = _score(looks)
+                if score > 0.0:
+                    found.append(_person(pyramid, looks[-1], score))
+                if score >= GOOD:
+                    taken.append(looks[-1])
+                    break
         return distinct(found, self.keypoint_set)
 
     def _candidates(self, image: Pyramid) -> list[list[Roi]]:
@@ -86,25 +86,33 @@ class BlazePoseDetector:
         )
         return [[candidate_roi(points) for points in group.keypoints] for group in overlapping(found)]
 
-    def _settle(self, image: Pyramid, region: Roi) -> tuple[Landmarks, float] | None:
-        """Look until the pose stays; the last landmarks and the score, None where there is no person.
-
-        The score is the product of the mean presence, the mean score of the joints seen best, the mask's mean under
-        them, and a factor that falls with the last movement.
-        """
+    def _look(self, image: Pyramid, region: Roi, taken: list[Landmarks]) -> list[Landmarks]:
+        """Look until the pose stays, or there is no hope, or it is someone already found well."""
         looks = [self._landmark(image, region)]
-        moved = np.inf
-        while len(looks) < MAX_LOOKS and looks[-1].presence > HOPELESS and moved > SETTLED:
+        while len(looks) < MAX_LOOKS and looks[-1].presence > HOPELESS and not _one_of(looks[-1], taken):
             looks.append(self._landmark(image, looks[-1].next_roi))
-            steps = np.linalg.norm(_limbs(looks[-1].points) - _limbs(looks[-2].points), axis=1)
-            moved = float(np.median(steps)) / looks[-1].roi.radius
-        last, presence = looks[-1], float(np.mean([look.presence for look in looks]))
-        if presence < MIN_PRESENCE or not np.isfinite(moved):
-            return None
-        best = np.argsort(-_limbs(last.score))[:BEST_JOINTS]
-        weight, covered = _limbs(last.score)[best], _limbs(last.mask_at(last.points))[best]
-        settled = float(np.exp(-max(0.0, moved - SETTLED) / UNSETTLED))
-        return last, presence * settled * float(weight @ covered) / BEST_JOINTS
+            if _distance(looks[-1], looks[-2]) < SETTLED:
+                break
+        return looks
+
+
+def _score(looks: list[Landmarks]) -> float:
+    """How surely the last of the looks shows a person; 0 where it shows none.
+
+    The product of the mean presence, the mean score of the joints seen best, the mask's mean under them, and a
+    factor that falls with the last movement.
+    """
+    last, presence = looks[-1], float(np.mean([look.presence for look in looks]))
+    if presence < MIN_PRESENCE or len(looks) < 2:
+        return 0.0
+    best = np.argsort(-_limbs(last.score))[:BEST_JOINTS]
+    weight, covered = _limbs(last.score)[best], _limbs(last.mask_at(last.points))[best]
+    wandered = max(0.0, _distance(last, looks[-2]) - SETTLED)
+    return presence * float(np.exp(-wandered / UNSETTLED)) * float(weight @ covered) / BEST_JOINTS
+
+
+def _one_of(landmarks: Landmarks, taken: list[Landmarks]) -> bool:
+    return any(_distance(landmarks, one) < SAME for one in taken)
 
 
 def search_regions(width: int, height: int) -> list[Roi]:
@@ -135,9 +143,10 @@ def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
     return Roi.from_axis(hips, hips + radius * up) if radius > 1.0 else None
 
 
-def _alike(a: Roi, b: Roi) -> bool:
-    size = min(a.size, b.size)
-    return bool(np.linalg.norm(a.center - b.center) < 0.06 * size and max(a.size, b.size) < 1.3 * size)
+def _distance(a: Landmarks, b: Landmarks) -> float:
+    """Median distance of the limb joints, in radii of the smaller body's circle."""
+    steps = np.linalg.norm(_limbs(a.points) - _limbs(b.points), axis=1)
+    return float(np.median(steps)) / min(a.roi.radius, b.roi.radius)
 
 
 def _limbs(values: np.ndarray) -> np.ndarray:

@@ -44,6 +44,13 @@ class DetectSettings:
             "bodies tell little that is new. 0: all."
         },
     )
+    search_every: int = field(
+        default=3,
+        metadata={
+            "help": "Search every so many of a video's frames for people; in the others follow those known, and search "
+            "only if someone is lost. Photos are all searched."
+        },
+    )
     min_score: float = field(default=0.4, metadata={"help": "Drop detections below this score."})
     max_people: int = field(default=20, metadata={"help": "Keep this many people a frame at most, the best ones."})
     confident_score: float = field(
@@ -117,7 +124,14 @@ def find_people(
     before: list[PersonDetection] = []
     for done, (frame, image) in enumerate(source.images(indices)):
         context.progress(done, 2 * len(indices), "people")
-        before = people[frame.index] = kept(detector.detect(image, [p.keypoints for p in before]))
+        expected = [p.keypoints for p in before]
+        here: list[PersonDetection] = []
+        searched = source.kind != "video" or done % max(1, settings.search_every) == 0
+        if not searched:
+            here = kept(detector.detect(image, expected, search=False))
+        if searched or len(here) < len(expected):
+            here = kept(detector.detect(image, expected))
+        before = people[frame.index] = here
     after: list[PersonDetection] = []
     for done, (frame, image) in enumerate(_backwards(source, indices)):
         context.progress(len(indices) + done, 2 * len(indices), "people, backwards")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -39,6 +39,7 @@ class Scripted:
     searched: ClassVar[dict[int, list[float]]] = {}
     there: ClassVar[dict[int, list[float]]] = {}
     score: ClassVar[float] = 0.9
+    calls: ClassVar[list[tuple[int, bool]]] = []
 
     @staticmethod
     def resources() -> Mapping[str, str]:
@@ -48,10 +49,18 @@ class Scripted:
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
     ) -> list[PersonDetection]:
         index = int(image[0, 0, 0])
+        self.calls.append((index, search))
         xs = set(self.searched.get(index, []) if search else [])
         for prior in priors:
             xs |= {x for x in self.there.get(index, []) if abs(x - prior[:, 0].mean() + LIMBS[:, 0].mean()) < 5}
         return [person(x, self.score) for x in sorted(xs)]
+
+
+class PhotosAsVideo(Source):
+    """A source of kind "video" whose pictures are photos."""
+
+    def images(self, indices: Sequence[int] | None = None) -> Iterator[tuple[Frame, np.ndarray]]:
+        yield from self._photos(set(indices or []))
 
 
 def make_source(folder: Path, images: Sequence[np.ndarray]) -> Source:
@@ -76,8 +85,8 @@ def run(tmp_path: Path, source: Source, **settings: object) -> tuple[dict[str, o
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
     """Six numbered frames and the scripted detector, with an empty script."""
     monkeypatch.setattr(detect, "detector_class", lambda name: Scripted)
-    for attribute in ("searched", "there"):
-        monkeypatch.setattr(Scripted, attribute, {})
+    for attribute, empty in (("searched", {}), ("there", {}), ("calls", [])):
+        monkeypatch.setattr(Scripted, attribute, empty)
     return make_source(tmp_path / "source", [np.full((120, 200, 3), i, np.uint8) for i in range(6)])
 
 
@@ -113,6 +122,18 @@ def test_max_frames_and_max_people(tmp_path: Path, scripted: Source) -> None:
     Scripted.searched = {i: [20.0, 100.0, 180.0] for i in range(6)}
     _, found = run(tmp_path, scripted, max_frames=2, max_people=2)
     assert found.frame.tolist() == [0, 0, 5, 5]
+
+
+def test_video_is_searched_now_and_then_and_when_someone_is_lost(tmp_path: Path, scripted: Source) -> None:
+    video = PhotosAsVideo(**{**vars(scripted), "kind": "video"})
+    Scripted.searched = {i: [50.0] for i in (0, 5)}
+    Scripted.there = {i: [50.0] for i in (0, 1, 4, 5)}
+    context = StageContext("s", {}, tmp_path, DetectSettings(search_every=5))
+    people = detect.find_people(context, video, list(range(6)), Scripted())
+    assert [len(p) for p in people] == [1, 1, 0, 0, 1, 1]
+    forward = [(0, True), (1, False), (2, False), (2, True), (3, False), (4, False), (5, True)]
+    backward = [(4, False), (3, False)]
+    assert Scripted.calls == forward + backward
 
 
 @pytest.mark.parametrize(("score", "frames"), [(0.9, 1), (0.5, 6), (0.9, 0)])
