@@ -7,7 +7,7 @@ Holistic", 2022 (metric 3D). What each network expects (both read RGB):
 model              input    values        region
 ================== ======== ============= ==================================================================
 pose_detection     224x224  [-1, 1]       upright, padded with black to a square
-pose_landmark_full 256x256  [0, 1]        the circle round the hips that holds the body, times 1.25, head up
+pose_landmark_full 256x256  [0, 1]        the circle round the hips that holds the body, widened, head up
 ================== ======== ============= ==================================================================
 """
 
@@ -30,6 +30,8 @@ _STRIDES = (8, 16, 32, 32, 32)
 _HIPS, _CIRCLE = 0, 1
 # The same two, among the 39 landmarks.
 _AUX_HIPS, _AUX_CIRCLE = 33, 34
+#: Side of the landmarks' region over the diameter of the body's circle, as in the published graph.
+MARGIN = 1.25
 _HEATMAP_RADIUS = 4  # cells round a landmark that refine it: 9x9 as in the published graph
 _HEATMAP_MIN = 0.5
 
@@ -52,7 +54,7 @@ class PoseDetection:
 
 def candidate_roi(keypoints: np.ndarray) -> Roi:
     """Region for the landmarks from the four points of a candidate (4, 2) px."""
-    return Roi.from_axis(keypoints[_HIPS], keypoints[_CIRCLE])
+    return Roi.from_axis(keypoints[_HIPS], keypoints[_CIRCLE], MARGIN)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Landmarks:
     points3d : (33, 3) metres relative to the middle of the hips, camera axes.
     mask : (256, 256) probability of being the person, on the region.
     roi : the region.
-    next_roi : region for a second look, from the landmarks.
+    hips, circle : (2,) px, the middle of the hips, and the point above it on the circle that holds the body.
     """
 
     presence: float
@@ -76,7 +78,17 @@ class Landmarks:
     points3d: np.ndarray
     mask: np.ndarray
     roi: Roi
-    next_roi: Roi
+    hips: np.ndarray
+    circle: np.ndarray
+
+    @property
+    def radius(self) -> float:
+        """Radius of the body's circle, px."""
+        return float(np.linalg.norm(self.circle - self.hips))
+
+    def region(self, margin: float = MARGIN) -> Roi:
+        """Region for another look."""
+        return Roi.from_axis(self.hips, self.circle, margin)
 
     def mask_at(self, points: np.ndarray) -> np.ndarray:
         """The mask, bilinear, at points (..., 2) px of the image -> (...,); 0 outside the region."""
@@ -107,7 +119,8 @@ class PoseLandmark:
             points3d=points3d,
             mask=_sigmoid(mask[..., 0]),
             roi=roi,
-            next_roi=Roi.from_axis(in_image[_AUX_HIPS], in_image[_AUX_CIRCLE]),
+            hips=in_image[_AUX_HIPS],
+            circle=in_image[_AUX_CIRCLE],
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcbench.experts.base import MASK_SIZE, PersonDetection
-from mcbench.experts.blazepose import DETECTION, LANDMARK, Landmarks, PoseDetection, PoseLandmark, candidate_roi
+from mcbench.experts.blazepose import DETECTION, LANDMARK, MARGIN, Landmarks, PoseDetection, PoseLandmark, candidate_roi
 from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.duplicates import SAME, distinct, limb_joints
 from mcbench.experts.ssd import SsdDetections, overlapping
@@ -33,6 +33,9 @@ BEST_JOINTS = 8
 MAX_LOOKS = 4
 #: The pose stays when half the limb joints move by less than this, in radii of the body's circle.
 SETTLED = 0.025
+#: Margin of the last look: the body at more pixels. On rendered people it lowers the error of the landmarks by a tenth;
+#: to look like that from the start loses feet and people who are cut.
+CLOSE = 1.05
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
 
@@ -73,7 +76,7 @@ class BlazePoseDetector:
                     break
                 score = _score(looks)
                 if score > 0.0:
-                    found.append(_person(pyramid, looks[-1], score))
+                    found.append(_person(pyramid, _best(looks), score))
                 if score >= GOOD:
                     taken.append(looks[-1])
                     break
@@ -87,12 +90,14 @@ class BlazePoseDetector:
         return [[candidate_roi(points) for points in group.keypoints] for group in overlapping(found)]
 
     def _look(self, image: Pyramid, region: Roi, taken: list[Landmarks]) -> list[Landmarks]:
-        """Look until the pose stays, or there is no hope, or it is someone already found well."""
+        """Look until the pose stays, or there is no hope, or it is someone already found well; then more closely."""
         looks = [self._landmark(image, region)]
         while len(looks) < MAX_LOOKS and looks[-1].presence > HOPELESS and not _one_of(looks[-1], taken):
-            looks.append(self._landmark(image, looks[-1].next_roi))
+            looks.append(self._landmark(image, looks[-1].region()))
             if _distance(looks[-1], looks[-2]) < SETTLED:
                 break
+        if len(looks) > 1 and looks[-1].presence > HOPELESS and not _one_of(looks[-1], taken):
+            looks.append(self._landmark(image, looks[-1].region(CLOSE)))
         return looks
 
 
@@ -100,15 +105,20 @@ def _score(looks: list[Landmarks]) -> float:
     """How surely the last of the looks shows a person; 0 where it shows none.
 
     The product of the mean presence, the mean score of the joints seen best, the mask's mean under them, and a
-    factor that falls with the last movement.
+    factor that falls with the last movements.
     """
     last, presence = looks[-1], float(np.mean([look.presence for look in looks]))
-    if presence < MIN_PRESENCE or len(looks) < 2:
+    if presence < MIN_PRESENCE or len(looks) < 3:
         return 0.0
     best = np.argsort(-_limbs(last.score))[:BEST_JOINTS]
     weight, covered = _limbs(last.score)[best], _limbs(last.mask_at(last.points))[best]
-    wandered = max(0.0, _distance(last, looks[-2]) - SETTLED)
+    wandered = max(0.0, _distance(last, looks[-2]) - SETTLED, _distance(looks[-2], looks[-3]) - SETTLED)
     return presence * float(np.exp(-wandered / UNSETTLED)) * float(weight @ covered) / BEST_JOINTS
+
+
+def _best(looks: list[Landmarks]) -> Landmarks:
+    """The close look, unless it disagrees with the one before: it may have cut what the other saw."""
+    return looks[-1] if _distance(looks[-1], looks[-2]) < 2 * SETTLED else looks[-2]
 
 
 def _one_of(landmarks: Landmarks, taken: list[Landmarks]) -> bool:
@@ -140,13 +150,13 @@ def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
         return None
     radius = 1.1 * np.nanmax(np.linalg.norm(keypoints - hips, axis=1))
     up = (shoulders - hips) / max(float(np.linalg.norm(shoulders - hips)), 1e-6)
-    return Roi.from_axis(hips, hips + radius * up) if radius > 1.0 else None
+    return Roi.from_axis(hips, hips + radius * up, MARGIN) if radius > 1.0 else None
 
 
 def _distance(a: Landmarks, b: Landmarks) -> float:
     """Median distance of the limb joints, in radii of the smaller body's circle."""
     steps = np.linalg.norm(_limbs(a.points) - _limbs(b.points), axis=1)
-    return float(np.median(steps)) / min(a.roi.radius, b.roi.radius)
+    return float(np.median(steps)) / min(a.radius, b.radius)
 
 
 def _limbs(values: np.ndarray) -> np.ndarray:

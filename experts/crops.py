@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-#: Side of a region over the diameter of the circle it is made from.
-_MARGIN = 1.25
-
 
 @dataclass(frozen=True)
 class Roi:
@@ -40,16 +37,11 @@ class Roi:
         """Points (..., 2) px of the image in the crop, whose side is 1."""
         return (points - self.center) @ self.rotation / self.size + 0.5
 
-    @property
-    def radius(self) -> float:
-        """Radius of the circle that `from_axis` made the region from, px."""
-        return self.size / (2.0 * _MARGIN)
-
     @staticmethod
-    def from_axis(center: np.ndarray, top: np.ndarray) -> Roi:
-        """The region round the circle at `center` through `top`, widened, and turned so that `top` is up."""
+    def from_axis(center: np.ndarray, top: np.ndarray, margin: float) -> Roi:
+        """The region round the circle at `center` through `top`, turned so that `top` is up, widened by `margin`."""
         up = np.asarray(top) - center
-        return Roi(np.asarray(center), 2.0 * float(np.hypot(*up)) * _MARGIN, float(np.arctan2(up[0], -up[1])))
+        return Roi(np.asarray(center), 2.0 * float(np.hypot(*up)) * margin, float(np.arctan2(up[0], -up[1])))
 
 
 class Pyramid:

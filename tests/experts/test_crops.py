@@ -22,8 +22,8 @@ def test_to_image_and_back(x: float, y: float, size: float, angle: float, u: flo
     ("top", "angle"), [((5, 0), 0.0), ((10, 5), np.pi / 2), ((5, 10), np.pi), ((0, 5), -np.pi / 2)]
 )
 def test_axis_points_up_in_the_crop(top: tuple[float, float], angle: float) -> None:
-    roi = Roi.from_axis(np.array([5.0, 5.0]), np.array(top, float))
-    assert roi.size == pytest.approx(12.5) and roi.radius == pytest.approx(5.0)
+    roi = Roi.from_axis(np.array([5.0, 5.0]), np.array(top, float), margin=1.25)
+    assert roi.size == pytest.approx(12.5)
     assert np.cos(roi.angle - angle) == pytest.approx(1.0)
     np.testing.assert_allclose(roi.to_crop(np.array(top, float)), [0.5, 0.5 - 5 / 12.5], atol=1e-9)
 
