@@ -54,7 +54,7 @@ class DetectSettings:
     min_score: float = field(default=0.4, metadata={"help": "Drop detections below this score."})
     max_people: int = field(default=20, metadata={"help": "Keep this many people a frame at most, the best ones."})
     confident_score: float = field(
-        default=0.6, metadata={"help": "Score from which a detection shows that the scene has people."}
+        default=0.5, metadata={"help": "Score from which a detection shows that the scene has people."}
     )
     min_frames_share: float = field(
         default=0.2,

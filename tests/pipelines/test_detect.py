@@ -136,7 +136,7 @@ def test_video_is_searched_now_and_then_and_when_someone_is_lost(tmp_path: Path,
     assert Scripted.calls == forward + backward
 
 
-@pytest.mark.parametrize(("score", "frames"), [(0.9, 1), (0.5, 6), (0.9, 0)])
+@pytest.mark.parametrize(("score", "frames"), [(0.9, 1), (0.45, 6), (0.9, 0)])
 def test_too_little_evidence_is_nobody(
     tmp_path: Path, scripted: Source, monkeypatch: pytest.MonkeyPatch, score: float, frames: int
 ) -> None:
