@@ -156,7 +156,7 @@ def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
 def _distance(a: Landmarks, b: Landmarks) -> float:
     """Median distance of the limb joints, in radii of the smaller body's circle."""
     steps = np.linalg.norm(_limbs(a.points) - _limbs(b.points), axis=1)
-    return float(np.median(steps)) / min(a.radius, b.radius)
+    return float(np.median(steps)) / max(min(a.radius, b.radius), 1e-6)
 
 
 def _limbs(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,180 @@
+"""BlazePose on real photos: who is found, where, and against keypoints made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+
+from mcbench.cameras.colmap import from_colmap
+from mcbench.cameras.triangulation import reprojection, triangulate
+from mcbench.experts.base import MASK_SIZE, PersonDetection, detector_class, detector_names
+from mcbench.experts.body import BlazePoseDetector, roi_from_keypoints, search_regions
+from mcbench.joints import BLAZEPOSE33
+
+LIMBS = [f"{side}_{j}" for side in ("left", "right") for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]
+
+
+def read(path: Path, step: int = 1) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.ascontiguousarray(image[::step, ::step, ::-1])
+
+
+@pytest.fixture(scope="module")
+def t_pose(test_data: Path, blazepose: BlazePoseDetector) -> dict[str, tuple[np.ndarray, list[PersonDetection]]]:
+    """Image and detections of the four views of a man in a T-pose, at half the resolution."""
+    images = {p.stem: read(p, 2) for p in sorted((test_data / "held_t_pose" / "images").iterdir())}
+    return {name: (image, blazepose.detect(image)) for name, image in images.items()}
+
+
+def test_is_the_registered_detector() -> None:
+    assert "blazepose" in detector_names()
+    assert detector_class("blazepose") is BlazePoseDetector
+    assert BlazePoseDetector.keypoint_set == BLAZEPOSE33.name
+    assert set(BlazePoseDetector.resources()) == {"pose_detection.tflite", "pose_landmark_full.tflite"}
+
+
+def test_views_agree_on_one_man(t_pose: dict, test_data: Path) -> None:
+    """The best detections of four calibrated views meet in space, with limbs as long as the reference has them."""
+    model = pycolmap.Reconstruction(test_data / "held_t_pose" / "cameras")
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    poses = np.array([image.cam_from_world().matrix() for image in images])
+    cameras = [from_colmap(model.cameras[image.camera_id]) for image in images]
+    men = [people[0] for _, people in t_pose.values()]
+    assert all(man.score > 0.9 for man in men)
+    rays = np.array([camera.undistort(2 * man.keypoints) for camera, man in zip(cameras, men, strict=True)])
+    projection = np.array([camera.K @ pose for camera, pose in zip(cameras, poses, strict=True)])
+    points = triangulate(projection, rays, sigma_px=20.0).points
+    errors = np.linalg.norm(reprojection(projection, points) - rays, axis=-1)
+    assert np.median(errors[:, [BLAZEPOSE33.index(name) for name in LIMBS]]) < 14
+    reference = _reference_lengths(test_data / "held_t_pose" / "reference.trc")
+    for (start, end), length in reference.items():
+        measured = np.linalg.norm(points[BLAZEPOSE33.index(start)] - points[BLAZEPOSE33.index(end)])
+        assert abs(measured / length - 1) < 0.2, (start, end, measured, length)
+
+
+def _reference_lengths(path: Path) -> dict[tuple[str, str], float]:
+    """Lengths in metres of limbs, from the first frame of a .trc file."""
+    lines = path.read_text().splitlines()
+    names = [name for name in lines[3].split("\t")[2:] if name]
+    values = np.array([float(v) for v in lines[5].split("\t")[2:] if v]).reshape(-1, 3)
+    limbs = [("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")]
+    return {
+        (f"{side}_{a}", f"{side}_{b}"): float(
+            np.linalg.norm(
+                values[names.index(side[0].upper() + a.capitalize())]
+                - values[names.index(side[0].upper() + b.capitalize())]
+            )
+        )
+        for side in ("left", "right")
+        for a, b in limbs
+    }
+
+
+def test_detections_are_well_formed(t_pose: dict) -> None:
+    for image, people in t_pose.values():
+        height, width = image.shape[:2]
+        for person in people:
+            x0, y0, x1, y1 = person.box
+            assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+            assert 0 < person.score <= 1
+            assert ((person.keypoint_score >= 0) & (person.keypoint_score <= 1)).all()
+            assert person.keypoints.shape == (33, 2) and person.keypoints3d.shape == (33, 3)
+            assert person.mask.shape == (MASK_SIZE, MASK_SIZE) and person.mask.dtype == np.uint8
+
+
+def test_3d_is_metric_upright_and_turned_as_the_image(t_pose: dict) -> None:
+    """The man is life-size, and in each view his spread arms point the same way in 3D as in the image."""
+    left, right = BLAZEPOSE33.index("left_wrist"), BLAZEPOSE33.index("right_wrist")
+    nose, ankle = BLAZEPOSE33.index("nose"), BLAZEPOSE33.index("left_ankle")
+    for _, people in t_pose.values():
+        man = people[0]
+        assert 1.2 < np.linalg.norm(man.keypoints3d[nose] - man.keypoints3d[ankle]) < 1.9
+        in_image, in_space = man.keypoints[left] - man.keypoints[right], man.keypoints3d[left] - man.keypoints3d[right]
+        cosine = in_image @ in_space[:2] / np.linalg.norm(in_image) / np.linalg.norm(in_space[:2])
+        assert cosine > 0.95
+
+
+def test_mask_lies_on_the_man(t_pose: dict) -> None:
+    """The joints of the trunk and legs are on the mask; the corners of the box of a T-pose are not."""
+    for _, people in t_pose.values():
+        man = people[0]
+        names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip", "left_knee", "right_knee")
+        points = man.keypoints[[BLAZEPOSE33.index(n) for n in names]]
+        column, row = ((points - man.box[:2]) / (man.box[2:] - man.box[:2]) * MASK_SIZE).astype(int).T
+        assert (man.mask[row, column] > 127).all()
+        assert (man.mask[[-1, -1], [0, -1]] < 128).all()
+
+
+def test_prior_finds_without_search_and_only_where_someone_is(t_pose: dict, blazepose: BlazePoseDetector) -> None:
+    image, people = t_pose["cam01"]
+    man = people[0]
+    moved = man.keypoints + 0.05 * np.ptp(man.keypoints[:, 1])
+    (found,) = blazepose.detect(image, [moved], search=False)
+    assert np.median(np.linalg.norm(found.keypoints - man.keypoints, axis=1)) < 0.01 * np.ptp(man.keypoints[:, 1])
+    assert blazepose.detect(image, search=False) == []
+    empty = np.full_like(image, 110)
+    assert blazepose.detect(empty, [man.keypoints], search=False) == []
+
+
+def test_twice_the_same(t_pose: dict) -> None:
+    image, people = t_pose["cam02"]
+    again = BlazePoseDetector().detect(image)
+    assert len(again) == len(people)
+    for a, b in zip(people, again, strict=True):
+        assert a.score == b.score
+        np.testing.assert_array_equal(a.keypoints, b.keypoints)
+        np.testing.assert_array_equal(a.mask, b.mask)
+
+
+def test_three_people_side_by_side(test_data: Path, blazepose: BlazePoseDetector) -> None:
+    """The view of each panoptic instant in which all three are whole: all three, and no one else."""
+    for instant in ("panoptic_00005514", "panoptic_00009348"):
+        people = blazepose.detect(read(test_data / instant / "images" / "00_06.jpg", 2))
+        assert sum(p.score > 0.7 for p in people) == 3
+        assert len([p for p in people if p.score > 0.4]) == 3
+
+
+def test_small_people_are_found_on_tiles(test_data: Path, blazepose: BlazePoseDetector) -> None:
+    """Two people, shrunk to a seventh of the image's height, in a wide grey picture."""
+    photo = read(test_data / "static_camera" / "frames" / "00001.jpg")
+    small = cv2.resize(photo, (256, 144), interpolation=cv2.INTER_AREA)
+    wide = np.full((540, 960, 3), 120, np.uint8)
+    wide[300:444, 500:756] = small
+    people = [p for p in blazepose.detect(wide) if p.score > 0.4]
+    assert len(people) == 2
+    assert all(p.box[0] > 500 and p.box[2] < 756 and p.box[1] >= 300 for p in people)
+
+
+@pytest.mark.parametrize(("width", "height"), [(960, 540), (540, 960), (500, 500), (1920, 200)])
+def test_tiles_cover_the_image_and_overlap(width: int, height: int) -> None:
+    """Every point is well inside some tile of the smallest size."""
+    regions = search_regions(width, height)
+    size = min(r.size for r in regions)
+    tiles = np.array([r.center for r in regions if r.size == size])
+    y, x = np.mgrid[:height:7, :width:7] + 0.5
+    points = np.stack([x, y], axis=-1).reshape(-1, 1, 2)
+    border = np.minimum(points, [width, height] - points)[:, 0]
+    off = np.abs(points - tiles).max(-1).min(1)
+    assert (off <= size / 2 + 1e-6).all()
+    assert (off[(border > size / 4).all(1)] <= size / 4 + 1e-6).all()
+
+
+def test_region_of_a_prior_holds_the_person_head_up() -> None:
+    keypoints = np.full((33, 2), np.nan)
+    for name, point in {"shoulder": (10, -30), "hip": (6, 0), "ankle": (7, 45)}.items():
+        keypoints[BLAZEPOSE33.index(f"left_{name}")] = point
+        keypoints[BLAZEPOSE33.index(f"right_{name}")] = (-point[0], point[1])
+    roi = roi_from_keypoints(keypoints)
+    assert roi is not None
+    np.testing.assert_allclose(roi.center, [0, 0], atol=1e-9)
+    assert abs(roi.angle) < 1e-9
+    inside = roi.to_crop(keypoints[np.isfinite(keypoints).all(1)])
+    assert (np.abs(inside - 0.5) < 0.5).all()
+    upside_down = roi_from_keypoints(-keypoints)
+    assert upside_down is not None and abs(abs(upside_down.angle) - np.pi) < 1e-9
+    assert roi_from_keypoints(np.full((33, 2), np.nan)) is None
