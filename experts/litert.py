@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +24,9 @@ class LiteRtModel:
     """
 
     def __init__(self, path: Path) -> None:
-        self._interpreter = Interpreter(str(path), num_threads=THREADS)
-        self._interpreter.allocate_tensors()
+        with _quiet_native_code():
+            self._interpreter = Interpreter(str(path), num_threads=THREADS)
+            self._interpreter.allocate_tensors()
         (details,) = self._interpreter.get_input_details()
         self._input = details["index"]
         self._outputs = [o["index"] for o in self._interpreter.get_output_details()]
@@ -41,3 +46,18 @@ class LiteRtModel:
         self._interpreter.set_tensor(self._input, image.astype(np.float32)[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+@contextmanager
+def _quiet_native_code() -> Iterator[None]:
+    """Keep what native code writes to stderr away from the user: LiteRT announces its delegate there and has no
+    switch for it. Its errors come as exceptions."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as sink:
+            os.dup2(sink.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
