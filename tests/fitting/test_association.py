@@ -266,6 +266,17 @@ def test_someone_who_leaves_and_comes_back_is_one_person():
     assert_identities(part, associate(part.views, part.detections), share=0.9)
 
 
+@pytest.mark.parametrize(("shown", "people"), [(3, 0), (12, 4)])
+def test_few_detections_among_many_views_prove_nothing(shown, people):
+    views = arc(30, 60.0)
+    builder = Builder(views, CROWD, "coco17", 0, 1.0)
+    for view in np.linspace(0, 29, shown).astype(int):
+        for person in range(len(CROWD)):
+            builder.add(int(view), person)
+    scene = builder.scene()
+    assert len(associate(scene.views, scene.detections)) == people
+
+
 def test_frames_without_a_pose_take_no_part():
     scene = video(0)
     detections = replace(scene.detections, frame=scene.detections.frame + 1)
