@@ -41,7 +41,7 @@ def command(output: Output, force: bool, check: str | None) -> None:
         "built": built,
         "figures": figures,
     }
-    rows = [
+    rows: list[list[object]] = [
         ["model", model.name],
         ["vertices, shape components", f"{model.n_vertices}, {model.n_betas}"],
         ["keypoints", len(model.keypoints)],

@@ -61,7 +61,11 @@ class Output:
         """A progress bar on stderr; yields a function that advances it. Nothing is drawn when quiet."""
         with self._bars() as bars:
             task = bars.add_task(label, total=total)
-            yield lambda n=1: bars.advance(task, n)
+
+            def advance(count: int = 1) -> None:
+                bars.advance(task, count)
+
+            yield advance
 
     @contextmanager
     def stage_progress(self, label: str, total: int) -> Iterator[tuple[ProgressCallback, Callable[[], None]]]:

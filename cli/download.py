@@ -26,7 +26,8 @@ from mcbench.workspace.workspace import Workspace
 @click.option("--format", "format_", default=DEFAULT_FORMAT, show_default=True, help="yt-dlp's format selection.")
 @click.option("--retries", type=click.IntRange(0), default=FetchSettings.retries, show_default=True,
               help="Further attempts after a temporary failure.")  # fmt: skip
-@click.option("--backoff", type=click.FloatRange(0), default=FetchSettings.backoff_s, show_default=True, metavar="SECONDS",
+@click.option("--backoff", type=click.FloatRange(0), default=FetchSettings.backoff_s, show_default=True,
+              metavar="SECONDS",
               help="Wait before the first further attempt; doubled each time.")  # fmt: skip
 @click.option("--rate-limit", metavar="RATE", help="Bytes a second and video, e.g. 500K or 4M.")
 @click.option("--cookies", type=click.Path(path_type=Path), metavar="FILE", help="Cookies in Netscape format.")

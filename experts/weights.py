@@ -154,6 +154,20 @@ MEDIAPIPE = WeightPackage(
 PACKAGES = (MEDIAPIPE,)
 
 
+def check_weights() -> str:
+    """Check the digest of every file of every package; says what is there.
+
+    Raises
+    ------
+    InputError : files are absent or altered (reason `missing_weights`).
+    """
+    for package in PACKAGES:
+        if unusable := package.unusable():
+            names = ", ".join(f.name for f in unusable)
+            raise InputError(f"absent or damaged: {names}", path=package.folder, hint=HINT, reason="missing_weights")
+    return ", ".join(f"{package.project} {package.version}" for package in PACKAGES)
+
+
 def weight_digest(name: str) -> str:
     """SHA-256 that the weights called `name` must have; raises KeyError."""
     return MEDIAPIPE.file(name).sha256

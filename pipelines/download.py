@@ -81,7 +81,7 @@ class ClipOutcome:
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """All that a run of `download` did, in the list's order."""
+    """All that a run of `download` did: unreadable entries first, then video by video in the list's order."""
 
     clips: list[ClipOutcome] = field(default_factory=list)
     videos: list[VideoRecord] = field(default_factory=list)

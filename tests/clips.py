@@ -37,6 +37,7 @@ def write_video(
     times = [i * 1_000_000 // 30 for i in range(frames)] if times_us is None else list(times_us)
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream(codec, rate=30)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = TIME_BASE

@@ -240,7 +240,7 @@ class AnnyRig:
 
     def inner_faces(self) -> npt.NDArray[np.bool_]:
         """(F,) faces of eyes and of the inside of the mouth."""
-        return ~self.skin_mask[self.faces].all(1)
+        return np.asarray(~self.skin_mask[self.faces].all(1))
 
 
 def _part(bone: str) -> str:

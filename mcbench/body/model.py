@@ -121,17 +121,15 @@ class BodyModel:
         ----------
         betas : (P, B). rotations : (P, 24, 3, 3), the root's first. transl : (P, 3), SMPL's translation, metres.
         """
-        betas, rotations, transl = (
-            torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float64) for x in (betas, rotations, transl)
-        )
         if not len(betas):
             return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, 24, 3)))
         with torch.no_grad():
+            turned = torch.as_tensor(np.ascontiguousarray(rotations), dtype=torch.float64)
             out = self._runner()(
-                betas=betas,
-                global_orient=rotations[:, :1],
-                body_pose=rotations[:, 1:],
-                transl=transl,
+                betas=torch.as_tensor(np.ascontiguousarray(betas), dtype=torch.float64),
+                global_orient=turned[:, :1],
+                body_pose=turned[:, 1:],
+                transl=torch.as_tensor(np.ascontiguousarray(transl), dtype=torch.float64),
                 pose2rot=False,
             )
         return Posed(out.vertices.numpy(), out.joints[:, :24].numpy())
@@ -171,7 +169,7 @@ def vertex_areas(vertices: Array, faces: npt.NDArray[np.int64]) -> Array:
     """Area (V,) of every vertex: a third of the triangles around it."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
-    return np.bincount(faces.ravel(), weights=np.repeat(area, 3), minlength=len(vertices))
+    return np.bincount(faces.ravel(), weights=np.repeat(area, 3), minlength=len(vertices)).astype(np.float64)
 
 
 def open_body_path() -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -155,7 +156,7 @@ def fold_skinning(rig: AnnyRig) -> Array:
     return folded / folded.sum(1, keepdims=True)
 
 
-def build_open_body(progress: Progress) -> tuple[dict[str, npt.NDArray], dict]:
+def build_open_body(progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """The arrays of the open body's file, and figures about it."""
     rng = np.random.default_rng(SEED)
     rig = AnnyRig.load()
@@ -190,7 +191,7 @@ def build_open_body(progress: Progress) -> tuple[dict[str, npt.NDArray], dict]:
         "shape_error_mm": _shape_error(mean, shapedirs, area, held_out, people.age[POPULATION:] < 18),
         "population": {"learning": POPULATION, "held_out": HELD_OUT, "child_share": CHILD_SHARE, "ages_from": 6},
     }
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "v_template": mean,
         "f": rig.faces.astype(np.int32),
         "shapedirs": shapedirs,
@@ -265,7 +266,7 @@ def _keypoints(rig: AnnyRig, rest: Population, posed: Population) -> dict[str, S
     for side, suffix, outwards in (("left", ".L", 1.0), ("right", ".R", -1.0)):
         eye = mean[rig.skinning[:, rig.bone(f"eye{suffix}")] > 0.5].mean(0)
         for name, shift in (("inner", -_INNER_CORNER), ("outer", _OUTER_CORNER)):
-            found[f"{side}_eye_{name}"] = _single(mean, head, eye + [outwards * shift, 0.0, 0.012])
+            found[f"{side}_eye_{name}"] = _single(mean, head, eye + np.array([outwards * shift, 0.0, 0.012]))
         found[f"{side}_mouth"] = _mouth_corner(rig, mean, outwards)
         found[f"{side}_foot_index"] = found[f"{side}_big_toe"]
         for name, bone in _KNUCKLES.items():

@@ -271,12 +271,18 @@ class Fetcher:
 
     def _failed(self, reference: VideoReference, failure: Failure, attempts: int) -> VideoRecord:
         retry = NEXT_RUN if failure.retry == NOW else failure.retry
+        if retry == NEVER:
+            for leftover in self.partial.glob(f"{reference.key}.*"):
+                leftover.unlink()
+        message = failure.message
+        if failure.retry_after_s:
+            message += f"; the server asks to wait {failure.retry_after_s:.0f} s"
         return VideoRecord(
             reference.key,
             reference.address,
             FAILED,
             failure.reason,
-            failure.message,
+            message,
             retry,
             attempts,
             fetched_at=_now(),

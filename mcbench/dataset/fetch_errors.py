@@ -65,6 +65,7 @@ _WORDS = (
                        r"|requires payment|password|cookies"),
     ("format_unavailable", r"requested format is not available"),
     ("not_video", r"unsupported url|not a valid url|no video|there is no video|no media found|no formats"),
+    ("corrupt", r"did not get any data"),
     ("network", r"timed? ?out|connection|unable to connect|name resolution|unreachable|http error 5\d\d|ssl|incomplete"
                 r"|bytes read|temporary failure|remote end closed|giving up after"),
 )  # fmt: skip
@@ -96,6 +97,8 @@ def classify(error: BaseException) -> Failure:
             return Failure("not_yet_available", message)
         if isinstance(cause, UnsupportedError):
             return Failure("not_video", "no video was found at this address")
+    if "file:// URLs are disabled" in message:
+        return Failure("not_video", "it names files of this machine, which a web page must not")
     for cause in causes:
         if isinstance(cause, HTTPError):
             return _of_status(cause, message)
@@ -108,11 +111,12 @@ def classify(error: BaseException) -> Failure:
 
 
 def clean_message(text: str) -> str:
-    """yt-dlp's message in one line, without colours, its prefix and its request for bug reports."""
+    """yt-dlp's message in one line, without colours, prefixes, causes and the request for bug reports."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     text = re.sub(r";?\s*please report this issue on .*", "", text, flags=re.DOTALL)
     text = re.sub(r"\s+", " ", text).strip()
-    return re.sub(r"^(?:ERROR: )+", "", text) or "unknown error"
+    text = re.sub(r" \(caused by .*\)$", "", text)  # says the same once more
+    return re.sub(r"^(?:ERROR: )*(?:\[[\w:.-]+\] (?:[\w-]+: )?)?", "", text) or "unknown error"
 
 
 def retry_after(value: str | None) -> float | None:

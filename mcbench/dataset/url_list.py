@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -72,7 +73,7 @@ def video_reference(address: str, base: Path) -> VideoReference:
         raise InputError(f"{address!r} is neither http(s):// nor file:// nor a path", reason="bad_address")
     if "\0" in address:
         raise InputError(f"{address!r} is no path", reason="bad_address")
-    return VideoReference(address, (base / address).absolute())
+    return VideoReference(address, Path(os.path.abspath(base / address)))  # noqa: PTH100 (keeps links)
 
 
 def read_url_list(path: Path) -> list[tuple[int, str]]:

@@ -49,12 +49,6 @@ class VideoScan:
     fault: str | None
     notes: tuple[str, ...] = ()
 
-    @property
-    def interval_s(self) -> float:
-        """Median time between frames; NaN for a single frame."""
-        gaps = sorted(b - a for a, b in pairwise(self.times))
-        return gaps[len(gaps) // 2] if gaps else math.nan
-
     def frames(self, positions: Sequence[int]) -> list[Frame]:
         """Source frames for these positions in the decoded stream."""
         return [
