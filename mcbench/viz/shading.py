@@ -1,0 +1,81 @@
+"""Shaded pictures of the meshes of a scene's people, in the pixels of a (distorted) image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.cameras.camera import Array, Camera
+from mcbench.viz.raycast import MeshScene, pixel_rays
+from mcbench.viz.visibility import clipped_boxes
+
+#: Brightness of a surface seen from the side; 1 where it faces the camera.
+_AMBIENT = 0.35
+
+
+@dataclass(frozen=True)
+class Shaded:
+    """What the pixels of an image show of the people.
+
+    Attributes
+    ----------
+    person : (H, W) int64, who is seen first, -1 where nobody.
+    brightness : (H, W) in [0, 1] of a lamp at the camera; 0 where nobody.
+    """
+
+    person: npt.NDArray[np.int64]
+    brightness: Array
+
+
+def vertex_normals(vertices: npt.ArrayLike, faces: npt.ArrayLike) -> Array:
+    """Unit normals (P, V, 3) of meshes (P, V, 3), faces weighted by their area; zero where no face is."""
+    vertices, faces = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
+    a, b, c = (vertices[:, faces[:, k]] for k in range(3))
+    face_normals = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for mesh, of_faces in zip(normals, face_normals, strict=True):
+        for k in range(3):
+            np.add.at(mesh, faces[:, k], of_faces)
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    return np.asarray(normals / np.where(length > 0, length, 1.0))
+
+
+def shade(scene: MeshScene, camera: Camera, cam_from_world: Array, size: tuple[int, int]) -> Shaded:
+    """Render the people.
+
+    Parameters
+    ----------
+    size : (width, height) of the picture, which shows the camera's whole image.
+    """
+    width, height = size
+    person = np.full((height, width), -1, dtype=np.int64)
+    brightness = np.zeros((height, width))
+    scale = np.array([camera.width / width, camera.height / height])
+    box = clipped_boxes(scene.vertices, camera, cam_from_world)
+    box = box[np.isfinite(box).all(axis=1)]
+    if not len(box):
+        return Shaded(person, brightness)
+    # rays only where somebody can be
+    x0, y0 = np.floor(box[:, :2].min(axis=0) / scale).astype(int)
+    x1, y1 = np.ceil(box[:, 2:].max(axis=0) / scale).astype(int)
+    x1, y1 = min(x1, width), min(y1, height)
+    grid = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), axis=-1) * scale
+    origins, directions = pixel_rays(camera, cam_from_world, grid.reshape(-1, 2))
+    hits = scene.cast(origins, directions)
+    at = np.flatnonzero(hits.person >= 0)
+    corners = scene.faces[hits.face[at]]
+    normals = vertex_normals(scene.vertices, scene.faces)
+    u, v = hits.u[at, None], hits.v[at, None]
+    n = [normals[hits.person[at], corners[:, k]] for k in range(3)]
+    normal = (1 - u - v) * n[0] + u * n[1] + v * n[2]
+    ray = directions[at]
+    cosine = np.abs((normal * ray).sum(axis=1)) / np.maximum(
+        np.linalg.norm(normal, axis=1) * np.linalg.norm(ray, axis=1), 1e-12
+    )
+    light = np.zeros(len(hits.person))
+    light[at] = _AMBIENT + (1 - _AMBIENT) * cosine
+    person[y0:y1, x0:x1] = hits.person.reshape(y1 - y0, x1 - x0)
+    brightness[y0:y1, x0:x1] = light.reshape(y1 - y0, x1 - x0)
+    return Shaded(person, brightness)
