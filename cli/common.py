@@ -51,10 +51,10 @@ class Output:
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""
         if self.verbosity >= 0:
-            self.err.print(text, markup=False)
+            self.err.print(printable(text), markup=False)
 
     def error(self, error: McbenchError) -> None:
-        self.err.print(f"error: {error}", markup=False, style="red")
+        self.err.print(printable(f"error: {error}"), markup=False, style="red")
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -110,7 +110,12 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}"
-    return str(value).replace("[", r"\[")
+    return printable(str(value)).replace("[", r"\[")
+
+
+def printable(text: str) -> str:
+    """Text on one line that cannot steer a terminal: control characters, as in odd file names, become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def common_options(function: F) -> F:

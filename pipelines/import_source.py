@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from mcbench.pipelines.source_scene import (
 )
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Workspace
+
+_LOG = logging.getLogger(__name__)
 
 #: Folder names that say nothing about the scene: their parent's name is used.
 _GENERIC_NAMES = ("images", "frames", "imgs", "photos", "rgb", "input")
@@ -182,6 +185,10 @@ def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, prog
         scene, made = workspace.add_source(name, origin, build, settings=settings.keyed(), content=content)
     except McbenchError as error:
         return ImportOutcome(shown, "failed", reason=error.reason, message=readable_name(str(error)))
+    except Exception as error:  # as in any stage: what nobody foresaw must not stop the batch either
+        _LOG.info("import of %s failed", shown, exc_info=True)
+        message = f"{shown}: {type(error).__name__}: {error}"
+        return ImportOutcome(shown, "failed", reason="internal", message=readable_name(message))
     record = scene.any_record("source")
     summary = record.summary if record else {}
     status = "imported" if made else "unchanged"

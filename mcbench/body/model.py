@@ -196,6 +196,8 @@ def load_body(path: Path | None = None) -> BodyModel:
                 "the open body has not been built yet", path=path, hint="run `mcbench body`", reason="no_body"
             )
     path = Path(path)
+    if path.is_dir():
+        raise InputError("is a folder, not a body model file", path=path, reason="not_a_file")
     if not path.is_file():
         raise InputError("no such file", path=path, reason="missing_file")
     stat = path.stat()
@@ -204,13 +206,13 @@ def load_body(path: Path | None = None) -> BodyModel:
 
 @functools.lru_cache(maxsize=4)
 def _load(path: Path, _modified: int, _size: int) -> BodyModel:
-    data = load_pickle(path) if path.suffix == ".pkl" else read_npz(path)
+    data = load_pickle(path) if path.suffix.lower() == ".pkl" else read_npz(path)
     missing = [key for key in _REQUIRED if key not in data]
     if missing:
         raise InputError(f"is not an SMPL body model: lacks {', '.join(missing)}", path=path, reason="bad_body")
     try:
         return _from_arrays(path, data)
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         raise InputError(f"is not an SMPL body model: {error}", path=path, reason="bad_body") from error
 
 

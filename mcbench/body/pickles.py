@@ -39,6 +39,15 @@ def _value(value: Any) -> Any:
     return value.array() if isinstance(value, _ChumpyArray) else value
 
 
+def _checked(value: Any) -> Any:
+    """The value; a sparse matrix only if its indices stay inside it, as the code that multiplies trusts them."""
+    if sparse.issparse(value):
+        if value.format == "coo":
+            return sparse.coo_matrix((value.data, (value.row, value.col)), shape=value.shape)
+        value.check_format(full_check=True)
+    return value
+
+
 _SPARSE = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix, "coo_matrix": sparse.coo_matrix}
 #: What a pickle may name, by module and name, Python 2's and 3's.
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -85,7 +94,7 @@ def load_pickle(path: Path) -> dict[str, Any]:
             data = _Unpickler(stream, encoding="latin1").load()
         if not isinstance(data, dict):
             raise InputError(f"holds a {type(data).__name__}, not a dictionary of arrays", reason="bad_pickle")
-        return {str(key): _value(value) for key, value in data.items()}
+        return {str(key): _checked(_value(value)) for key, value in data.items()}
     except InputError as error:
         raise InputError(error.message, path=path, hint=error.hint, reason=error.reason) from error
     except FileNotFoundError as error:

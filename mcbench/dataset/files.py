@@ -66,7 +66,7 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, reason="missing_file") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"not readable as JSON: {error}", path=path, reason="bad_json") from error
 
 
@@ -90,12 +90,17 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read an .npz without pickles; raises `InputError` with the path when it cannot be read."""
     try:
+        if Path(path).is_file() and not zipfile.is_zipfile(path):
+            raise InputError("is no .npz archive", path=path, reason="bad_npz")
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in archive.files}
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, reason="missing_file") from error
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise InputError(f"not readable as .npz: {error}", path=path, reason="bad_npz") from error
+    except Exception as error:  # a broken archive may raise nearly anything
+        why = "it holds pickled objects" if "allow_pickle" in str(error) else error
+        raise InputError(f"not readable as .npz: {why}", path=path, reason="bad_npz") from error
 
 
 def write_record(path: Path, record: Any, fmt: str) -> None:
