@@ -20,7 +20,7 @@ from mcbench.dataset.files import read_json, write_bytes
 from mcbench.dataset.source import Source
 from mcbench.dataset.verdicts import Check
 from mcbench.errors import InputError, McbenchError, UsageError
-from mcbench.joints import SMPL24
+from mcbench.joints import SMPL24, joint_set
 from mcbench.metrics.audit_summary import GOOD_M, WRONG_M
 from mcbench.metrics.ellipsoid import ellipsoid_radius
 from mcbench.pipelines.audit import audit
@@ -55,7 +55,7 @@ class ReportSettings:
     """How much a report shows."""
 
     pictures: int = field(default=3, metadata={"help": "Pictures a scene; 0 for none."})
-    width: int = field(default=960, metadata={"help": "Width of a picture at most, px."})
+    size: int = field(default=960, metadata={"help": "Longest side of a picture at most, px."})
 
 
 @dataclass
@@ -91,8 +91,8 @@ def report(
     InputError : there is no truth, or no evaluation, in the folder given.
     """
     settings = settings or ReportSettings()
-    if settings.pictures < 0 or settings.width < 16:
-        raise UsageError("pictures must be 0 or more and width 16 or more")
+    if settings.pictures < 0 or settings.size < 16:
+        raise UsageError("pictures must be 0 or more and size 16 or more")
     out = Path(out)
     _check_target(out)
     scores = None if evaluation is None else _evaluation(Path(evaluation))
@@ -256,7 +256,7 @@ def _unfinished(part: _Scene, scene: Scene, source: Source, settings: ReportSett
             {
                 "index": frame.index,
                 "caption": f"frame {frame.index}: {len(points.person)} detections",
-                "uri": jpeg_uri(overlay(image, settings.width, points)),
+                "uri": jpeg_uri(overlay(image, settings.size, points)),
             }
         )
 
@@ -293,7 +293,7 @@ def _finished(part: _Scene, finished: FinishedScene, settings: ReportSettings) -
             {
                 "index": frame.index,
                 "caption": f"frame {frame.index} ({frame.name})",
-                "uri": jpeg_uri(overlay(image, settings.width, points, (people, view))),
+                "uri": jpeg_uri(overlay(image, settings.size, points, (people, view))),
             }
         )
 
@@ -317,7 +317,9 @@ def _points(detections: Detections, frame: int, person: npt.NDArray[np.int64] | 
     if not len(rows):
         return _NO_POINTS
     who = np.full(len(rows), -1, dtype=np.int64) if person is None else person[rows]
-    return Points(detections.keypoints[rows], detections.keypoint_score[rows], who)
+    # lines would hide the bodies: dots alone say how well those agree
+    bones = joint_set(detections.keypoint_set).bones if person is None else ()
+    return Points(detections.keypoints[rows], detections.keypoint_score[rows], who, bones)
 
 
 def _person(finished: FinishedScene, person: int) -> dict[str, Any]:

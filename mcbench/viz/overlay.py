@@ -13,7 +13,7 @@ from mcbench.cameras.camera import Array, Camera, transform
 from mcbench.viz.palette import UNASSIGNED, person_colour
 from mcbench.viz.raycast import MeshScene
 from mcbench.viz.shading import shade
-from mcbench.viz.visibility import in_image
+from mcbench.viz.visibility import in_image, visible_joints
 
 Image = npt.NDArray[np.uint8]
 
@@ -59,22 +59,26 @@ class View:
 
 @dataclass(frozen=True)
 class Points:
-    """The D detections of a frame: keypoints (D, K, 2) px, score (D, K), person (D,) index, -1 for nobody's."""
+    """The D detections of a frame: keypoints (D, K, 2) px, score (D, K), person (D,) index, -1 for nobody's.
+
+    `bones` are pairs of keypoints to join by lines.
+    """
 
     keypoints: Array
     score: Array
     person: npt.NDArray[np.int64]
+    bones: tuple[tuple[int, int], ...] = ()
 
 
-def overlay(image: Image, width: int, points: Points, shown: tuple[People, View] | None = None) -> Image:
-    """Draw on an RGB image (height, width, 3); returns a picture at most `width` px wide.
+def overlay(image: Image, longest: int, points: Points, shown: tuple[People, View] | None = None) -> Image:
+    """Draw on an RGB image (height, width, 3); returns a picture whose sides are at most `longest` px.
 
     Parameters
     ----------
     points : what was detected in the frame.
     shown : the fitted people and the frame's camera; None to draw the detections alone.
     """
-    scale = min(1.0, width / image.shape[1])
+    scale = min(1.0, longest / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     picture: Image = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     factor = np.array(size) / np.array(image.shape[1::-1])
@@ -82,11 +86,14 @@ def overlay(image: Image, width: int, points: Points, shown: tuple[People, View]
         _draw_points(picture, factor, points, np.zeros(0, dtype=bool))
         return picture
     people, view = shown
-    if people.scene is not None:
+    if people.scene is None:
+        visible = in_image(view.project(people.joints), view.camera)
+    else:
+        visible = visible_joints(people.scene, people.joints, view.camera, view.cam_from_world)
         _draw_meshes(picture, people.scene, people.accepted, view)
-    _draw_joints(picture, factor, people, view)
+    _draw_joints(picture, factor, people, view, visible)
     _draw_points(picture, factor, points, people.accepted)
-    _draw_labels(picture, factor, people, view)
+    _draw_labels(picture, factor, people, view, visible)
     return picture
 
 
@@ -143,22 +150,21 @@ def projected_ellipses(points: Array, cov: Array, view: View) -> tuple[Array, Ar
     return centres, np.where(known[:, None, None], axes[:, ::-1], np.nan)
 
 
-def _draw_joints(picture: Image, factor: Array, people: People, view: View) -> None:
-    """Error ellipses of the joints, and bones where there is no mesh to see."""
+def _draw_joints(picture: Image, factor: Array, people: People, view: View, visible: npt.NDArray[np.bool_]) -> None:
+    """Error ellipses of the visible joints (P, J), and bones where there is no mesh to see."""
     for person, (joints, cov) in enumerate(zip(people.joints, people.joints_cov, strict=True)):
         colour = person_colour(person, bool(people.accepted[person]))
         centres, axes = projected_ellipses(joints, cov, view)
-        inside = in_image(centres, view.camera)
         if people.scene is None:
             for a, b in people.bones:
-                if inside[a] and inside[b]:
+                if visible[person, a] and visible[person, b]:
                     ends = [_fixed(centres[k] * factor) for k in (a, b)]
                     cv2.line(picture, ends[0], ends[1], colour, 2, cv2.LINE_AA, _SHIFT)
         # joint 0 is what the others are relative to: its own covariance is of another kind
         for joint in range(1, len(joints)):
             long, short = axes[joint] * factor
             length = np.hypot(*long), np.hypot(*short)
-            if not inside[joint] or not np.isfinite(length).all() or length[0] > picture.shape[1]:
+            if not visible[person, joint] or not np.isfinite(length).all() or length[0] > picture.shape[1]:
                 continue
             angle = float(np.degrees(np.arctan2(long[1], long[0])))
             light = tuple(int(128 + c / 2) for c in colour)
@@ -168,34 +174,42 @@ def _draw_joints(picture: Image, factor: Array, people: People, view: View) -> N
 
 
 def _draw_points(picture: Image, factor: Array, points: Points, accepted: npt.NDArray[np.bool_]) -> None:
-    radius = max(2.0, picture.shape[1] / 400)
+    radius = max(1.5, max(picture.shape) / 380)
     for keypoints, score, person in zip(points.keypoints, points.score, points.person.tolist(), strict=True):
         colour = UNASSIGNED if person < 0 else person_colour(person, bool(accepted[person]))
-        shown = (score >= MIN_SCORE) & np.isfinite(keypoints).all(axis=-1)
+        # what is unknown, or so far out that OpenCV's integers overflow, is not shown
+        shown = (score >= MIN_SCORE) & (np.abs(np.nan_to_num(keypoints, nan=np.inf)) < 1e5).all(axis=-1)
+        for a, b in points.bones:
+            if shown[a] and shown[b]:
+                ends = [_fixed(keypoints[k] * factor) for k in (a, b)]
+                cv2.line(picture, ends[0], ends[1], colour, 1, cv2.LINE_AA, _SHIFT)
         for point in keypoints[shown] * factor:
-            if (np.abs(point) < 1e6).all():
-                # a dark rim: seen on the mesh of the same colour too
-                _dot(picture, point, radius + 1, (20, 20, 20))
-                _dot(picture, point, radius, colour)
+            # a dark rim: seen on the mesh of the same colour too
+            _dot(picture, point, radius + 1, (20, 20, 20))
+            _dot(picture, point, radius, colour)
 
 
 def _dot(picture: Image, point: Array, radius: float, colour: tuple[int, int, int]) -> None:
     cv2.circle(picture, _fixed(point), round(radius * 2**_SHIFT), colour, -1, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_labels(picture: Image, factor: Array, people: People, view: View) -> None:
-    """Every person's number above their highest joint in the image."""
-    size = max(0.4, picture.shape[1] / 1600)
-    for person, joints in enumerate(people.joints):
-        pixels = view.project(joints)
-        inside = in_image(pixels, view.camera)
-        if not inside.any():
-            continue
-        x, y = pixels[inside][pixels[inside, 1].argmin()] * factor
+def _draw_labels(picture: Image, factor: Array, people: People, view: View, visible: npt.NDArray[np.bool_]) -> None:
+    """The number of everybody who is seen, above their body, and below one another where they would overlap."""
+    size = max(0.4, max(picture.shape) / 1600)
+    outline = people.joints if people.scene is None else people.scene.vertices
+    pixels = view.project(outline)
+    # the highest point in the image, most often of the head
+    height = np.where(in_image(pixels, view.camera), pixels[..., 1], np.inf)
+    tops = np.take_along_axis(pixels, height.argmin(axis=1)[:, None, None], axis=1)[:, 0] * factor
+    taken: list[tuple[int, int, int, int]] = []
+    for person in np.flatnonzero(visible.any(axis=1) & np.isfinite(height).any(axis=1)).tolist():
         text = str(person) if people.accepted[person] else f"{person} rejected"
         (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-        left = int(np.clip(x - w / 2, 2, max(2, picture.shape[1] - w - 2)))
-        base = int(np.clip(y - 2.2 * h, h + 4, picture.shape[0] - 4))
+        left = int(np.clip(tops[person, 0] - w / 2, 3, max(3, picture.shape[1] - w - 3)))
+        base = int(np.clip(tops[person, 1] - 8, h + 4, picture.shape[0] - 4))
+        while any(left < x1 and x0 < left + w and base - h - 8 < y1 and y0 < base for x0, y0, x1, y1 in taken):
+            base += h + 9
+        taken.append((left, base - h - 8, left + w, base))
         colour = person_colour(person, bool(people.accepted[person]))
         cv2.rectangle(picture, (left - 3, base - h - 4), (left + w + 3, base + 4), (20, 20, 20), -1)
         cv2.putText(picture, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)

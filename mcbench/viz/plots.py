@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from scipy.stats import norm
 
 from mcbench.cameras.camera import Array, camera_center
@@ -57,7 +58,7 @@ def top_view(
     shown = np.unique(np.linspace(0, len(centers) - 1, min(len(centers), 40)).astype(int))
     for i in shown:
         end = centers[i, :2] + reach * axis_xy[i]
-        whole.plot([centers[i, 0], end[0]], [centers[i, 1], end[1]], "-", color="#999999", lw=0.7)
+        whole.plot([centers[i, 0], end[0]], [centers[i, 1], end[1]], "-", color="#888888", lw=0.9)
     whole.plot(centers[shown, 0], centers[shown, 1], ".", color=_INK, ms=4)
     whole.plot(*centers[0, :2], "o", color="white", mec=_INK, ms=7, label="first frame")
     for axes in (whole, close):
@@ -102,6 +103,8 @@ def _draw_person(
         color=_INK,
         fontsize=9,
         weight="bold",
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+        zorder=5,
     )
 
 

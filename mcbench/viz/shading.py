@@ -58,11 +58,13 @@ def shade(scene: MeshScene, camera: Camera, cam_from_world: Array, size: tuple[i
     if not len(box):
         return Shaded(person, brightness)
     # rays only where somebody can be
-    x0, y0 = np.floor(box[:, :2].min(axis=0) / scale).astype(int)
-    x1, y1 = np.ceil(box[:, 2:].max(axis=0) / scale).astype(int)
-    x1, y1 = min(x1, width), min(y1, height)
-    grid = np.stack(np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5), axis=-1) * scale
-    origins, directions = pixel_rays(camera, cam_from_world, grid.reshape(-1, 2))
+    somewhere = np.zeros((height, width), dtype=bool)
+    low, high = np.floor(box[:, :2] / scale).astype(int), np.ceil(box[:, 2:] / scale).astype(int)
+    for (x0, y0), (x1, y1) in zip(low, high, strict=True):
+        somewhere[y0:y1, x0:x1] = True
+    rows, columns = np.nonzero(somewhere)
+    pixels = (np.stack([columns, rows], axis=1) + 0.5) * scale
+    origins, directions = pixel_rays(camera, cam_from_world, pixels)
     hits = scene.cast(origins, directions)
     at = np.flatnonzero(hits.person >= 0)
     corners = scene.faces[hits.face[at]]
@@ -74,8 +76,6 @@ def shade(scene: MeshScene, camera: Camera, cam_from_world: Array, size: tuple[i
     cosine = np.abs((normal * ray).sum(axis=1)) / np.maximum(
         np.linalg.norm(normal, axis=1) * np.linalg.norm(ray, axis=1), 1e-12
     )
-    light = np.zeros(len(hits.person))
-    light[at] = _AMBIENT + (1 - _AMBIENT) * cosine
-    person[y0:y1, x0:x1] = hits.person.reshape(y1 - y0, x1 - x0)
-    brightness[y0:y1, x0:x1] = light.reshape(y1 - y0, x1 - x0)
+    person[rows, columns] = hits.person
+    brightness[rows[at], columns[at]] = _AMBIENT + (1 - _AMBIENT) * cosine
     return Shaded(person, brightness)
