@@ -122,6 +122,10 @@ class AnnyRig:
             model,
         )
 
+    def template(self) -> Array:
+        """(V, 3) vertices of the mesh before any shape, metres."""
+        return np.asarray(self._model.template_vertices.numpy(), dtype=np.float64)
+
     def bone(self, name: str) -> int:
         return self.bones.index(name)
 
