@@ -149,6 +149,7 @@ def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     registered = sum(row["registered"] for row in solved)
     people = [person for row in rows for person in row["people"]]
     reasons = Counter(check["reason"] for person in people for check in person["broken"])
+    ended = Counter(row["reason"] for row in rows if row["status"] in ("rejected", "failed"))
     accepted = sum(person["accepted"] for person in people)
     return {
         "scenes": {
@@ -164,6 +165,7 @@ def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         },
         "people": {"found": len(people), "accepted": accepted, "rejected": len(people) - accepted},
         "reasons": dict(sorted(reasons.items())),
+        "scene_reasons": dict(sorted(ended.items())),
     }
 
 
@@ -255,7 +257,7 @@ def _unfinished(part: _Scene, scene: Scene, source: Source, settings: ReportSett
         part.frames.append(
             {
                 "index": frame.index,
-                "caption": f"frame {frame.index}: {len(points.person)} detections",
+                "caption": f"frame {frame.index} ({frame.name}): {len(points.person)} detected",
                 "uri": jpeg_uri(overlay(image, settings.size, points)),
             }
         )
@@ -392,13 +394,14 @@ def _evaluation(folder: Path) -> dict[str, Any]:
             }
             for m in document["methods"]
         ]
+        measured = {key: title for key, title in _ERRORS.items() if any(m[key] is not None for m in methods)}
         return {
             "protocol": str(document["protocol"]),
             "description": str(document["protocol_description"]),
             "benchmark": str(document["benchmark"]),
             "columns": _ERRORS,
             "methods": methods,
-            "plot": svg_uri(score_plot(methods, _ERRORS)) if methods else None,
+            "plot": svg_uri(score_plot(methods, measured)) if measured else None,
         }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"not a valid {EVALUATION_FORMAT} file: {error!r}", path=path, reason="bad_format") from error

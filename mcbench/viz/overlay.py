@@ -19,7 +19,7 @@ Image = npt.NDArray[np.uint8]
 
 #: Keypoints of a lower score are not drawn, as they are not counted in residuals.
 MIN_SCORE = 0.3
-_ALPHA, _ALPHA_REJECTED = 0.55, 0.35
+_ALPHA, _ALPHA_REJECTED = 0.55, 0.45
 _SUPERSAMPLING = 2
 #: Squared Mahalanobis distance that holds 90 % of a normal distribution in two dimensions.
 _BOUND = float(chi2.ppf(0.9, 2))

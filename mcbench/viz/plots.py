@@ -139,7 +139,9 @@ def error_plot(people: Sequence[PersonError], good_mm: float, wrong_mm: float) -
             Line2D([], [], marker="o", ls="", color="#999999", mfc="white", label="rejected"),
             Line2D([], [], marker="x", ls="", color=_INK, label="nobody there"),
         ],
-        loc="upper left",
+        loc="lower left",
+        bbox_to_anchor=(0, 1),  # above the axes: whatever is plotted stays in sight
+        ncols=3,
         fontsize=8,
         frameon=False,
     )

@@ -76,6 +76,7 @@ def test_counts_add_up(workspace: Path) -> None:
         "frames": {"total": 3 * FRAMES, "registered": FRAMES - 1, "unregistered": 1, "unsolved": 2 * FRAMES},
         "people": {"found": 3, "accepted": 2, "rejected": 1},
         "reasons": {"few_views": 1},
+        "scene_reasons": {"static_camera": 1},
     }
     assert "1 ok, 1 rejected, 0 failed, 1 not finished" in page.text
     assert "2 accepted, 1 rejected" in page.text
