@@ -71,7 +71,7 @@ def render(folder: Path, seed: int, frames: int, people: int, size: str) -> Path
         words = ["synth", folder, "--scenes", 1, "--people", people, "--frames", frames, "--size", size]
         words += ["--difficulty", "easy", "--seed", seed, "--quiet"]
         command = [sys.executable, "-m", "mcbench.cli.main", *map(str, words)]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return min((folder / "clips").glob("*.mp4"))
 
 
