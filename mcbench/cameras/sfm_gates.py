@@ -167,7 +167,7 @@ def check_geometry(
     Parameters
     ----------
     poses : cam_from_world (F, 3, 4); xyz : points (N, 3); errors : (N,) mean reprojection errors, px of an image
-        1000 px long; angles : (N,) largest triangulation angle of each point, radians.
+        1000 px long, NaN where unknown; angles : (N,) largest triangulation angle of each point, radians.
 
     Raises
     ------
@@ -175,9 +175,10 @@ def check_geometry(
     """
     if len(xyz) < 50 or not np.isfinite(poses).all() or np.ptp(camera_center(poses), axis=0).max() == 0:
         raise Rejected(f"the model has {len(xyz)} points and {len(poses)} cameras", reason="degenerate")
-    if np.mean(errors) > max_error:
+    error = float(np.nanmean(errors)) if np.isfinite(errors).any() else np.inf
+    if error > max_error:
         raise Rejected(
-            f"mean reprojection error is {np.mean(errors):.2f} px, at most {max_error} allowed",
+            f"mean reprojection error is {error:.2f} px, at most {max_error} allowed",
             reason="high_reprojection_error",
         )
     angle = np.degrees(np.median(angles))
