@@ -33,7 +33,8 @@ class Movement:
     deviation : m, its standard deviation.
     displacement : (W, 3) m, the path's knots, their mean taken off.
     frames : (W,) source frame of each knot.
-    gain : log-likelihood ratio of moving against standing still.
+    gain : log-likelihood ratio of moving against standing still, from the data alone: the priors must not speak
+        here, as someone whose size is unusual would fit them better as an average person who travels with the camera.
     """
 
     distance: float
@@ -47,9 +48,11 @@ class Movement:
         """What the person moved at least, m: the distance less two of the standard deviations that `gain` implies.
 
         Were the energy quadratic along the movement, its gain would be (distance / deviation)^2 / 2. Unlike
-        `deviation`, which holds at the solution, this sees the whole way from standing still.
+        `deviation`, which holds at the solution, this sees the whole way from standing still. A path that follows
+        nothing but noise gains half a unit for each of its freedoms (Wilks 1938), which is taken off first.
         """
-        return self.distance * max(0.0, 1 - 2 / np.sqrt(max(2 * self.gain, 1e-12)))
+        freedoms = 3 * (len(self.displacement) - 1)
+        return self.distance * max(0.0, 1 - 2 / np.sqrt(max(2 * self.gain - freedoms, 1e-12)))
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class _MovingProblem:
 
     energy: PersonEnergy
     blend: Array
+
+    def data_value(self, state: _MovingState) -> float:
+        """The part of the energy that comes from the detections."""
+        points = evaluate(self.energy.body, state.body).points + (self.blend @ state.knots)[:, None]
+        return reprojection_terms(points, self.energy.observations, self.energy.kernel).value
 
     def linearise(self, state: _MovingState) -> DenseSystem:
         body = state.body
@@ -110,7 +118,6 @@ def measure_movement(
     knots = np.round(np.quantile(np.unique(frames), np.linspace(0, 1, count))).astype(np.int64)
     problem = _MovingProblem(energy, np.stack([np.interp(frames, knots, row) for row in np.eye(count)], axis=1))
     start = _MovingState(state, np.zeros((count, 3)))
-    still = problem.linearise(start).value
     solution = minimise(problem, start, max_iterations=max_iterations)
     place = solution.state.knots - solution.state.knots.mean(0)
     i, j = max(
@@ -124,6 +131,5 @@ def measure_movement(
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)
     pick[3 * i : 3 * i + 3], pick[3 * j : 3 * j + 3] = direction, -direction
-    return Movement(
-        distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, (still - solution.value) / max(noise, 1.0)
-    )
+    gain = (problem.data_value(start) - problem.data_value(solution.state)) / max(noise, 1.0)
+    return Movement(distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, gain)

@@ -36,7 +36,7 @@ class ValidateSettings:
         default=0.4, metadata={"help": "Largest share of keypoints off by 10 % of that height (high_residual)."}
     )
     max_shape: float = field(
-        default=4.0, metadata={"help": "Largest shape component, standard deviations (implausible_shape)."}
+        default=6.0, metadata={"help": "Largest shape component, standard deviations (implausible_shape)."}
     )
     min_stature_m: float = field(default=0.85, metadata={"help": "Least stature, metres (implausible_shape)."})
     max_stature_m: float = field(default=2.15, metadata={"help": "Largest stature, metres (implausible_shape)."})

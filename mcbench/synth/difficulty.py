@@ -65,7 +65,7 @@ DIFFICULTIES = {
         rows=2,
         furniture=(2, 4),
         path=PathSettings((4.2, 5.6), (50, 85), ("arc", "dolly", "walk"), 0.006, 0.25),
-        band=Band((0.2, 0.4), (0.0, 0.5), (200, 350)),
+        band=Band((0.2, 0.4), (0.15, 0.5), (200, 350)),
         aim_m=(0.7, 1.1),
     ),
     "hard": Difficulty(

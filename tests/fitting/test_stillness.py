@@ -31,13 +31,15 @@ def test_a_mover_is_found(walk):
     assert still.at_least < 0.03
 
 
-def test_one_who_walks_along_with_the_camera_is_told_by_size_alone_and_so_less_surely():
+def test_one_who_walks_along_with_the_camera_is_told_less_surely():
+    """Depth and size make up for such a walk, so the images say little, and a prior on size must not say it."""
     still, along = (p.movement for p in fit(np.array([0.5, 0, 0])))
     across = fit(np.array([0, 0.5, 0]))[1].movement
     assert along.distance == pytest.approx(0.5, abs=0.15)
     assert along.deviation > 1.5 * across.deviation
     assert still.gain < along.gain < across.gain
-    assert 0.06 < along.at_least < across.at_least
+    assert along.at_least < 0.5 * across.at_least
+    assert across.at_least > 0.2
     assert still.at_least == 0
 
 
