@@ -6,14 +6,22 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+#: Bytes of a box's size and type.
+_BOX_HEAD = 8
+
 
 def missing_bytes(path: Path) -> int:
-    """How much of an MP4, QuickTime, Matroska or WebM file is lacking at its end; 0 where the file does not say."""
+    """How much of an MP4, QuickTime, Matroska, WebM or AVI file is lacking at its end; 0 where it does not say."""
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
         head = stream.read(12)
         stream.seek(0)
-        end = _boxes_end(stream, size) if head[4:8] in (b"ftyp", b"moov", b"styp") else _matroska_end(stream)
+        if head[4:8] in (b"ftyp", b"moov", b"styp"):
+            end = _boxes_end(stream, size)
+        elif head[:4] == b"RIFF":
+            end = _riff_end(stream, size)
+        else:
+            end = _matroska_end(stream)
     return max(0, (end or 0) - size)
 
 
@@ -23,12 +31,28 @@ def _boxes_end(stream: BinaryIO, size: int) -> int | None:
     while at < size:
         stream.seek(at)
         head = stream.read(16)
+        if at and len(head) < _BOX_HEAD and head.strip(b"\0"):  # cut within the head of a box (zeros are padding)
+            return at + _BOX_HEAD
         length, kind = int.from_bytes(head[:4], "big"), head[4:8]
         if length == 1:  # a 64-bit size follows the type
             length = int.from_bytes(head[8:16], "big")
         if length < 8 or len(kind) < 4 or not all(32 <= byte < 127 for byte in kind):
             return None  # to the end of the file (0), or not a box
         at += length
+    return at
+
+
+def _riff_end(stream: BinaryIO, size: int) -> int | None:
+    """End of the last RIFF chunk: an identifier, a 32-bit size and the content, padded to an even length. A large AVI
+    has several, one after another; one whose writer never came to state the size has 0 or the largest number there."""
+    at = 0
+    while at < size:
+        stream.seek(at)
+        head = stream.read(8)
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
+            return at or None
+        at += 8 + length + length % 2
     return at
 
 

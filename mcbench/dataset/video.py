@@ -76,6 +76,8 @@ def scan_video(path: Path, progress: Callable[[int, int | None], None] = lambda 
         raise _open_error(path, head, error) from error
     with container:
         if not container.streams.video:
+            if missing := missing_bytes(path):
+                raise InputError(f"ends {missing} bytes early, before any video stream", path=path, reason="corrupt")
             raise InputError("has no video stream", path=path, reason="no_video_stream")
         stream = container.streams.video[0]
         decoded = _Decoded()
