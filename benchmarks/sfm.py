@@ -134,6 +134,14 @@ def run_colmap(clip: Path, folder: Path, seed: int, truth: SceneTruth) -> Run:
     return Run(seed, COLMAP, count, len(poses), seconds, center_error_mm(poses, truth), parts, note)
 
 
+def describe(run: Run) -> str:
+    """A run in one line."""
+    parts = "".join(f", {name} {seconds:.1f} s" for name, seconds in run.parts.items())
+    error = "unknown" if run.center_mm is None else f"{run.center_mm:.2f} mm"
+    posed = f"{run.posed}/{run.frames} posed, centre error {error}"
+    return f"seed {run.seed}: {run.method}: {run.seconds:.1f} s{parts}; {posed} {run.note or ''}".rstrip()
+
+
 def summary(runs: list[Run], method: str) -> dict[str, Any]:
     """Medians over the seeds."""
     mine = [run for run in runs if run.method == method]
@@ -163,8 +171,7 @@ def main(output: Output, seeds: int, frames: int, people: int, size: str, work: 
             for runner in (run_ours, run_colmap) if seed % 2 else (run_colmap, run_ours):
                 run = runner(clip, Path(scratch) / f"{runner.__name__}{seed}", seed, truth)
                 runs.append(run)
-                parts = ", ".join(f"{name} {seconds:.1f}" for name, seconds in run.parts.items())
-                output.note(f"seed {seed}: {run.method}: {run.seconds:.1f} s {f'({parts})' if parts else ''}")
+                output.note(describe(run))
     ours, colmap = summary(runs, OURS), summary(runs, COLMAP)
     ratio = ours["seconds"] / colmap["seconds"]
     cores = len(os.sched_getaffinity(0))
