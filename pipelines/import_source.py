@@ -187,8 +187,9 @@ def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, prog
         return ImportOutcome(shown, "failed", reason=error.reason, message=readable_name(str(error)))
     except Exception as error:  # as in any stage: what nobody foresaw must not stop the batch either
         _LOG.info("import of %s failed", shown, exc_info=True)
+        reason = "io_error" if isinstance(error, OSError) else "internal"
         message = f"{shown}: {type(error).__name__}: {error}"
-        return ImportOutcome(shown, "failed", reason="internal", message=readable_name(message))
+        return ImportOutcome(shown, "failed", reason=reason, message=readable_name(message))
     record = scene.any_record("source")
     summary = record.summary if record else {}
     status = "imported" if made else "unchanged"

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import shutil
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,12 @@ def test_a_source_that_breaks_later_leaves_the_scene_as_it_was(tmp_path: Path) -
     assert contents(workspace) == before
 
 
-def test_an_error_nobody_foresaw_does_not_stop_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("planted", "reason"), [(MemoryError("planted"), "internal"), (OSError(28, "planted"), "io_error")]
+)
+def test_an_error_nobody_foresaw_does_not_stop_the_batch(
+    planted: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clips, scan = tmp_path / "clips", video.scan_video
     clips.mkdir()
     for name in ("a", "b", "c"):
@@ -142,14 +149,14 @@ def test_an_error_nobody_foresaw_does_not_stop_the_batch(tmp_path: Path, monkeyp
 
     def failing(path: Path, *args: Any) -> video.VideoScan:
         if path.stem == "b":
-            raise MemoryError("planted")
+            raise planted
         return scan(path, *args)
 
     monkeypatch.setattr(video, "scan_video", failing)
     result = mcbench("import", clips, tmp_path / "ws", "--json", status=1)
     sources = json.loads(result.stdout)["sources"]
     assert [(s["status"], s["reason"]) for s in sources] == [
-        ("imported", None), ("failed", "internal"), ("imported", None),
+        ("imported", None), ("failed", reason), ("imported", None),
     ]  # fmt: skip
     assert "planted" in one_line_about(result, clips / "b.mp4")
     assert {p.name for p in (tmp_path / "ws" / "scenes").iterdir()} == {"a", "c"}
@@ -164,6 +171,17 @@ def test_a_photo_with_a_broken_tail(tmp_path: Path) -> None:
     mcbench("import", folder, workspace, "--salvage")
     kept = Workspace.open(workspace).scenes()[0].stage_folder("source") / "images"
     assert sorted(p.name for p in kept.iterdir()) == ["0.png", "1.png", "3.png"]
+
+
+def test_an_image_that_claims_to_be_huge(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "rig")
+    data = bytearray((folder / "1.png").read_bytes())
+    data[16:24] = struct.pack(">II", 100_000, 100_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (folder / "1.png").write_bytes(data)
+    result = mcbench("import", folder, tmp_path / "ws", "--json", status=1)
+    assert json.loads(result.stdout)["sources"][0]["reason"] == "corrupt"
+    one_line_about(result, folder / "1.png")
 
 
 @pytest.mark.parametrize("entry", ["", "notes.txt"])

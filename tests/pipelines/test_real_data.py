@@ -135,6 +135,24 @@ def test_a_held_t_pose(keypoints: str, test_data: Path, tmp_path: Path) -> None:
         assert length == pytest.approx(reference[name], rel=0.15), name
 
 
+def test_scale_and_gravity_where_nobody_tells_them(test_data: Path, tmp_path: Path) -> None:
+    """Cameras of unknown units and orientation: his body tells both, within the interval that it states."""
+    data, workspace = test_data / "held_t_pose", tmp_path / "ws"
+    options = ["--cameras", data / "cameras"]
+    for path in sorted(data.glob("*_body25b.json")):
+        options += ["--keypoints", path]
+    scene = run_chain(workspace, data / "images", workspace, *options)
+    info = json.loads((scene.stage_folder("fit") / "scene.json").read_text())
+    assert info["scale"] == pytest.approx(1.0, abs=0.08)  # the model was in metres
+    low, high = info["scale_interval"]
+    assert low < 1.0 < high
+    up = np.array(info["metric_from_sfm"]["R"])[2]  # the direction that became Z
+    assert np.degrees(np.arccos(up[2] / np.linalg.norm(up))) < 6.0  # the model's own Z is up
+    fits = Fits.load(scene)
+    assert len(fits.accepted) == 1
+    assert_stands_on_the_floor(fits, fits.accepted[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("instant", ["panoptic_00005514", "panoptic_00009348"])
 def test_an_instant_of_three_people(instant: str, test_data: Path, tmp_path: Path) -> None:
