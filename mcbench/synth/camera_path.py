@@ -48,7 +48,8 @@ def sample_path(rng: np.random.Generator, frames: int, fps: float, settings: Pat
     distance = rng.uniform(*settings.distance_m)
     middle = np.deg2rad(-90 + rng.uniform(-15, 15))
     sweep = np.deg2rad(min(rng.uniform(*settings.sweep_deg), _DEGREES_A_FRAME * frames)) * rng.choice([-1, 1])
-    height = rng.uniform(1.25, 1.65) + rng.uniform(-0.25, 0.25) * t
+    # nobody carries a camera along a straight line: its height comes and goes by a hand's breadth
+    height = rng.uniform(1.25, 1.65) + rng.uniform(-0.25, 0.25) * t + 0.12 * np.cos(2 * np.pi * t + rng.uniform(-1, 1))
     towards = rng.uniform(-0.12, 0.12)
     angle = middle + sweep * t
     radius = distance * (1 + towards * t)
@@ -58,7 +59,8 @@ def sample_path(rng: np.random.Generator, frames: int, fps: float, settings: Pat
         side = np.array([-np.sin(middle), np.cos(middle)])
         out = np.array([np.cos(middle), np.sin(middle)])
         along = 2 * distance * np.tan(sweep / 2) * t
-        plane = out * (distance * (1 + 2 * towards * t))[:, None] + side * along[:, None]
+        bow = rng.uniform(0.05, 0.1) * rng.choice([-1, 1]) * (1 - 4 * t**2)
+        plane = out * (distance * (1 + 2 * towards * t + bow))[:, None] + side * along[:, None]
         target[:, :2] = side * (0.25 * along)[:, None]
     elif kind == "walk":
         # past the people: from far on one side to near on the other

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from running import mcbench
 
+from mcbench.dataset.truth import SceneTruth
+from mcbench.metrics.scene_audit import counting_people
 from mcbench.workspace.workspace import Workspace
 
 STAGES = ("source", "sfm", "detect", "fit", "validate")
@@ -30,7 +32,8 @@ def digests(root: Path) -> dict[str, str | None]:
 def test_people_are_found_where_they_are(finished: Path, rendered: Path) -> None:
     audit = json.loads(mcbench("audit", finished, "--truth", rendered / "truth", "--json").stdout)
     assert audit["scenes"] == 1
-    assert audit["people_true"] == 2
+    (truth,) = [SceneTruth.load(path) for path in (rendered / "truth").glob("easy_*.json")]
+    assert audit["people_true"] == counting_people(truth).sum() > 0
     assert audit["recall"] >= 0.5
     assert audit["accepted_wrong"] == 0
     assert audit["camera_center_mm"] < 20
