@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copyreg
 import json
 import os
 import pickle
 import shutil
 import struct
+import sys
+import types
 import zlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from handmade import add_scene, standing
 from running import mcbench
 from scipy import sparse
 
+from mcbench.body import pickles
 from mcbench.body.model import load_body
 from mcbench.body.pickles import load_pickle
 from mcbench.dataset import video
@@ -269,6 +274,78 @@ def test_a_hostile_body_leaves_the_fits_as_they_were(tmp_path: Path) -> None:
     assert [(o["status"], o["reason"]) for o in outcomes] == [("failed", "unsafe_pickle")] * 2
     assert contents(workspace.root) == before
     assert not touched.exists()
+
+
+@pytest.mark.parametrize("name", ["scipy.sparse._csr\ncsr_matrix", "scipy.sparse.csc\ncsc_matrix",
+                                  "copy_reg\n_reconstructor", "numpy\nndarray", "chumpy.ch\nCh"])  # fmt: skip
+def test_a_body_file_leaves_no_attributes_on_what_it_names(name: str, tmp_path: Path) -> None:
+    """BUILD, a pickle's way to set an object's state, takes classes and functions, too."""
+    path = tmp_path / "body.pkl"
+    path.write_bytes(b"\x80\x02}(U\x01ac" + name.encode() + b"\nN}U\x07spoiledK\x01s\x86bu.")
+    with contextlib.suppress(InputError):
+        load_pickle(path)
+    named = [sparse.csr_matrix, sparse.csc_matrix, copyreg._reconstructor, np.ndarray]  # type: ignore[attr-defined]
+    named += [thing for thing in vars(pickles).values() if callable(thing)]
+    assert not any(hasattr(thing, "spoiled") for thing in named)
+
+
+class _Names:
+    """Unpickled by the book, what a function makes of these arguments."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.made = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made
+
+
+@pytest.mark.parametrize("function", [np.ndarray, np.arange(1.0).__reduce_ex__(5)[0]])
+def test_bytes_are_never_taken_for_addresses(function: Any, tmp_path: Path) -> None:
+    kind, data = np.dtype("O"), b"ABCDEFGH"
+    order = ((1,), kind, data) if function is np.ndarray else (data, kind, (1,), "C")
+    path = tmp_path / "body.pkl"
+    path.write_bytes(pickle.dumps({"a": _Names(function, *order)}))
+    with pytest.raises(InputError) as caught:
+        load_pickle(path)
+    assert caught.value.reason in ("bad_pickle", "unsupported_pickle")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_what_body_files_hold_is_read(kind: str, protocol: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    regressor = sparse.random(24, 50, density=0.2, format=kind, random_state=rng)
+    data = {"J_regressor": type(regressor)(regressor), "v_template": rng.normal(size=(50, 3)), "name": "ä", "n": 3}
+    data["columns"] = np.asfortranarray(data["v_template"])
+    path = tmp_path / "body.pkl"
+    path.write_bytes(pickle.dumps(data, protocol=protocol))
+    read = load_pickle(path)
+    assert np.array_equal(read["J_regressor"].toarray(), regressor.toarray())
+    assert type(read["J_regressor"]).__module__.startswith("scipy.sparse")
+    assert np.array_equal(read["v_template"], data["v_template"])
+    assert np.array_equal(read["columns"], data["v_template"])
+    assert (read["name"], read["n"]) == ("ä", 3)
+
+
+def test_chumpy_and_python_2_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("chumpy.ch")
+    module.Ch = type("Ch", (), {"__module__": "chumpy.ch"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "chumpy", types.ModuleType("chumpy"))
+    monkeypatch.setitem(sys.modules, "chumpy.ch", module)
+    array, made = np.arange(6.0).reshape(2, 3), module.Ch()
+    made.x = array
+    path = tmp_path / "body.pkl"
+    path.write_bytes(pickle.dumps({"v_template": made, "mask": array > 2, "names": np.array(["a", "bc"])}, protocol=2))
+    read = load_pickle(path)
+    assert np.array_equal(read["v_template"], array)
+    assert read["mask"].dtype == bool and read["names"].tolist() == ["a", "bc"]
+    raw = "".join(f"\\x{byte:02x}" for byte in np.array([1.5, -2.0]).tobytes())
+    old = (
+        "(dS'a'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\ntcnumpy\ndtype\n"
+        f"(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\nS'{raw}'\ntbs."
+    )
+    path.write_bytes(old.encode())
+    assert load_pickle(path)["a"].tolist() == [1.5, -2.0]
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
