@@ -23,7 +23,7 @@ benchmark: install  ## rendered clips through every stage to a scored benchmark 
 	@ls $(OUT)/rendered/clips/*.mp4 | sed 's|^$(OUT)/||' > $(OUT)/clips.txt
 	$(BIN)/mcbench download $(OUT)/clips.txt $(OUT)/workspace
 	$(BIN)/mcbench run $(OUT)/workspace
-	$(BIN)/mcbench export $(OUT)/workspace $(OUT)/benchmark
+	$(BIN)/mcbench export $(OUT)/workspace $(OUT)/benchmark --every 4
 	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/detector3d --method detector3d
 	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/single_image --method single_image
 	$(BIN)/mcbench evaluate $(OUT)/benchmark $(OUT)/predictions/detector3d $(OUT)/predictions/single_image --out $(OUT)/evaluation

@@ -24,6 +24,7 @@ _COMMANDS = {
     "predict": "predict",
     "evaluate": "evaluate",
     "audit": "audit",
+    "calibrate": "calibrate",
     "verify": "verify",
     "weights": "weights",
     "body": "body",

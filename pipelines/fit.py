@@ -25,10 +25,11 @@ from mcbench.dataset.people import FittedPeople
 from mcbench.errors import InputError, Rejected
 from mcbench.fitting.association import associate
 from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
-from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.fitting.keypoint_model import KeypointModel, shipped_calibration
 from mcbench.fitting.residuals import median_residual_px
 from mcbench.fitting.scene_fit import PersonFit, SceneFit, SceneFitter
 from mcbench.fitting.settings import FitSettings
+from mcbench.joints import joint_sets
 from mcbench.workspace.stage import Stage, StageContext
 
 SCENE_FORMAT = "mcbench-scene/1"
@@ -110,7 +111,7 @@ def _level(known_up: Array | None, posed: Posed, points: Array) -> tuple[Similar
 
 def _keypoint_model(body: BodyModel, keypoint_set: str, settings: FitSettings) -> KeypointModel:
     if not settings.keypoint_model:
-        return KeypointModel.default(body, keypoint_set)
+        return KeypointModel.for_body(body, keypoint_set)
     path = Path(settings.keypoint_model)
     model = KeypointModel.load(path)
     if (model.keypoint_set, model.regressor.shape[1]) != (keypoint_set, body.n_vertices):
@@ -222,9 +223,13 @@ def _scene(
 
 
 def _resources(settings: FitSettings) -> dict[str, str]:
-    found = {"body": load_body(Path(settings.body) if settings.body else None).digest}
+    body = load_body(Path(settings.body) if settings.body else None)
+    found = {"body": body.digest}
     if settings.keypoint_model:
         found["keypoint_model"] = sha256_file(Path(settings.keypoint_model))
+    else:
+        shipped = {name: shipped_calibration(body.name, name) for name in joint_sets()}
+        found |= {f"keypoint_model/{name}": sha256_file(path) for name, path in shipped.items() if path is not None}
     return found
 
 

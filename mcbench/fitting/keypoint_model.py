@@ -119,6 +119,14 @@ class KeypointModel:
             raise InputError(f"not a valid {FORMAT} file: {error!r}", path=path) from error
 
     @classmethod
+    def for_body(cls, body: BodyModel, keypoint_set: str) -> KeypointModel:
+        """The calibration that comes with mcbench, where there is one for this body, else `default`."""
+        path = shipped_calibration(body.name, keypoint_set)
+        if path is not None and (model := cls.load(path)).regressor.shape[1] == body.n_vertices:
+            return model
+        return cls.default(body, keypoint_set)
+
+    @classmethod
     def default(cls, body: BodyModel, keypoint_set: str) -> KeypointModel:
         """The body's own regressors, by name, and noise of our choice.
 
@@ -139,6 +147,12 @@ class KeypointModel:
             raise InputError(f"the body has none of the keypoints of {keypoint_set}", reason="unknown_keypoints")
         sizes = np.array([_default_noise(name) for name in names])
         return cls(keypoint_set, body.name, stacked, sizes[:, 0], sizes[:, 1], {"source": "the body's own regressors"})
+
+
+def shipped_calibration(body_name: str, keypoint_set: str) -> Path | None:
+    """The file with the calibration that comes with mcbench for this body; None where there is none."""
+    path = Path(__file__).parent / "data" / f"{keypoint_set}_{body_name}.npz"
+    return path if path.is_file() else None
 
 
 def _default_noise(name: str) -> tuple[float, float]:

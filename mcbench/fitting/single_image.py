@@ -78,7 +78,7 @@ class SingleImageFitter:
     """
 
     def __init__(self, body: BodyModel, keypoint_set: str) -> None:
-        self._keypoints = KeypointModel.default(body, keypoint_set)
+        self._keypoints = KeypointModel.for_body(body, keypoint_set)
         self._body = ReducedBody(body, self._keypoints.regressor)
         self._initialiser = Initialiser(self._body, joint_set(keypoint_set), body.n_betas)
         rest = self._body.evaluate(np.zeros(body.n_betas), np.tile(np.eye(3), (24, 1, 1)), np.zeros(3), jacobian=False)

@@ -1,0 +1,163 @@
+"""Learning a detector's keypoints on a body where truth is known: which means of vertices they are, and their noise.
+
+A detector puts its hips, ears and fingers where its annotators did, not where the body's own regressors have them,
+and the difference does not average out over views. Its keypoints are triangulated with true cameras, and each is
+learnt as a sparse non-negative mean of the true body's vertices around where the body's own regressor has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from mcbench.body.model import BodyModel
+from mcbench.body.open_body import farthest_points, learn_mean
+from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.joints import joint_set
+
+Array = npt.NDArray[np.float64]
+
+#: Vertices round a keypoint that may carry it, and how far from it they may lie, m.
+_CANDIDATES = 60
+_RADIUS_M = 0.13
+#: A triangulated keypoint farther than this from the body's own is a failure of the detector, no definition, m.
+_FAILURE_M = 0.12
+#: The body's own definition counts as so many people who agree with it: it holds what few people leave open.
+_PRIOR_PEOPLE = 3.0
+_MIN_PEOPLE = 6
+#: The body is taken for symmetric where mirrored vertices fall on vertices this closely, m.
+_SYMMETRIC_M = 0.004
+_FOLDS = 4
+
+
+@dataclass(frozen=True)
+class CalibrationSample:
+    """One person seen by a detector in true cameras.
+
+    Attributes
+    ----------
+    vertices : (V, 3) true, metres. points : (K, 3) the detector's keypoints, triangulated; NaN where unknown.
+    spread : (K,) robust standard deviation, an axis, of their residuals in the images, as a share of a standing
+        adult's height there; NaN where unknown.
+    """
+
+    vertices: Array
+    points: Array
+    spread: Array
+
+
+def learn_keypoints(
+    body: BodyModel, keypoint_set: str, samples: Sequence[CalibrationSample], provenance: dict[str, Any]
+) -> KeypointModel:
+    """The keypoint model that explains the samples; keypoints that few of them show keep their default.
+
+    `bias` is what the model leaves of the triangulated points of people it was not learnt on (cross-validated), so
+    it holds the differences from person to person and from pose to pose. Errors before and after, mm, are added to
+    the provenance.
+    """
+    default = KeypointModel.default(body, keypoint_set)
+    mirror = mirrored_vertices(body)
+    flip = np.array(joint_set(keypoint_set).flip)
+    rows, noise, bias = [], default.noise.copy(), default.bias.copy()
+    before, after = {}, {}
+    for k, name in enumerate(joint_set(keypoint_set).joints):
+        own = default.regressor[[k]]
+        people = [i for i, s in enumerate(samples) if own.nnz and _offset(own, s, k) < _FAILURE_M]
+        if len(people) < _MIN_PEOPLE:
+            rows.append(own)
+            continue
+        vertices, points, of = _both_sides(samples, people, k, int(flip[k]), mirror, default.regressor)
+        candidates = _candidates(body, own)
+        fold = of % _FOLDS
+        left_out = np.concatenate(
+            [
+                _learn(vertices[fold != f], points[fold != f], own, candidates) @ vertices[fold == f]
+                - points[fold == f]
+                for f in range(_FOLDS)
+                if (fold == f).any()
+            ]
+        )
+        rows.append(sparse.csr_matrix(_learn(vertices, points, own, candidates)))
+        bias[k] = _deviation(left_out) / STATURE
+        spread = np.array([samples[i].spread[k] for i in people])
+        noise[k] = float(np.nanmedian(spread))
+        before[name] = 1e3 * float(np.median([_offset(own, samples[i], k) for i in people]))
+        after[name] = 1e3 * float(np.median(np.linalg.norm(left_out, axis=1)))
+    return KeypointModel(
+        keypoint_set,
+        body.name,
+        sparse.csr_matrix(sparse.vstack(rows)),
+        noise,
+        bias,
+        {**provenance, "people": len(samples), "median_error_mm": {"own_regressors": before, "calibrated": after}},
+    )
+
+
+def mirrored_vertices(body: BodyModel) -> npt.NDArray[np.int64] | None:
+    """(V,) the vertex on the other side of each; None for a body that is not symmetric."""
+    distance, index = cKDTree(body.v_template).query(body.v_template * [-1, 1, 1])
+    return None if np.quantile(distance, 0.99) > _SYMMETRIC_M else np.asarray(index, dtype=np.int64)
+
+
+def _offset(own: sparse.csr_matrix, sample: CalibrationSample, k: int) -> float:
+    distance = float(np.linalg.norm((own @ sample.vertices)[0] - sample.points[k]))
+    return distance if np.isfinite(distance) else np.inf
+
+
+def _both_sides(
+    samples: Sequence[CalibrationSample],
+    people: list[int],
+    k: int,
+    other: int,
+    mirror: npt.NDArray[np.int64] | None,
+    regressor: sparse.csr_matrix,
+) -> tuple[Array, Array, npt.NDArray[np.int64]]:
+    """Vertices (N, V, 3), points (N, 3) and person (N,): each person, and its mirror image."""
+    vertices = [samples[i].vertices for i in people]
+    points = [samples[i].points[k] for i in people]
+    of = list(people)
+    if mirror is not None:
+        for i, sample in enumerate(samples):
+            if _offset(regressor[[other]], sample, other) < _FAILURE_M:
+                vertices.append(sample.vertices[mirror] * [-1, 1, 1])
+                points.append(sample.points[other] * [-1, 1, 1])
+                of.append(i)
+    return np.array(vertices), np.array(points), np.array(of)
+
+
+def _candidates(body: BodyModel, own: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+    place = (own @ body.v_template)[0]
+    near = np.flatnonzero(np.linalg.norm(body.v_template - place, axis=1) < _RADIUS_M)
+    # what belongs to other limbs comes and goes with the pose; the own support's parts are the ones to take
+    parts = np.unique(body.skinning[own.indices].argmax(1))
+    main = body.skinning.argmax(1)
+    related = (
+        set(parts) | {int(body.parents[p]) for p in parts} | {int(j) for j in range(24) if body.parents[j] in parts}
+    )
+    near = near[np.isin(main[near], list(related))]
+    return np.union1d(near[farthest_points(body.v_template[near], _CANDIDATES)], own.indices)
+
+
+def _learn(vertices: Array, points: Array, own: sparse.csr_matrix, candidates: npt.NDArray[np.int64]) -> Array:
+    """Weights (1, V) of a keypoint."""
+    # people who hold the body's own definition, weighted by the root of their number as least squares has it
+    weight = np.sqrt(_PRIOR_PEOPLE / len(vertices))
+    centre = vertices.mean(1, keepdims=True)
+    prior = np.einsum("v,nvx->nx", own.toarray()[0], vertices)
+    stacked = np.concatenate([vertices - centre, weight * (vertices - centre)])
+    targets = np.concatenate([points - centre[:, 0], weight * (prior - centre[:, 0])])
+    mean = learn_mean(stacked, targets, candidates)
+    weights = np.zeros((1, vertices.shape[1]))
+    weights[0, mean.vertices] = mean.weights
+    return weights
+
+
+def _deviation(errors: Array) -> float:
+    """Robust standard deviation, an axis, of errors (N, 3): by the median of their length."""
+    return float(np.median(np.linalg.norm(errors, axis=1)) / 1.5382)  # of the chi distribution, three freedoms

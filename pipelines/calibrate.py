@@ -1,0 +1,102 @@
+"""Calibrate: a detector's keypoints on the open body, learnt on rendered people with known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcbench.body.model import load_body
+from mcbench.cameras.triangulation import reprojection, triangulate
+from mcbench.dataset.detections import Detections
+from mcbench.dataset.source import Source
+from mcbench.dataset.truth import SceneTruth
+from mcbench.errors import InputError
+from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
+from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.workspace.stage import Progress, no_progress
+from mcbench.workspace.workspace import Workspace
+
+#: A detection is a true person's if their keypoints lie this near, as a share of a standing adult's height.
+_SAME = 0.06
+_MIN_SCORE = 0.5
+_MIN_VIEWS = 8
+
+
+def calibrate(
+    workspace: Workspace, truth_folders: Sequence[Path], out: Path, progress: Progress = no_progress
+) -> KeypointModel:
+    """Learn a keypoint model from the workspace's detections and write it to `out`.
+
+    Only `detect` need have run: the truth's own cameras are used.
+
+    Raises
+    ------
+    InputError : no scene has both detections and truth (reason `no_truth`).
+    """
+    body = load_body()
+    paths = {p.stem: p for folder in truth_folders for p in Path(folder).glob("*.npz")}
+    scenes = [s for s in workspace.scenes() if s.finished("detect") and s.id in paths]
+    if not scenes:
+        raise InputError("has no scene with detections and truth", path=workspace.root, reason="no_truth")
+    samples: list[CalibrationSample] = []
+    seeds: list[dict[str, Any]] = []
+    keypoint_set = detector = ""
+    for done, scene in enumerate(scenes):
+        progress(done, len(scenes), scene.id)
+        detections = Detections.load(scene.stage_folder("detect") / "detections.npz")
+        keypoint_set, detector = detections.keypoint_set, detections.detector
+        truth = SceneTruth.load(paths[scene.id].with_suffix(".json"))
+        seeds.append({k: truth.info.get(k) for k in ("difficulty", "seed")})
+        source = Source.load(scene.stage_folder("source"))
+        decoded = np.array(source.decode_index)
+        own = KeypointModel.default(body, keypoint_set)
+        samples += _samples(detections, decoded[detections.frame], truth, own)
+    unique = [dict(t) for t in sorted({tuple(sorted(s.items())) for s in seeds})]
+    model = learn_keypoints(
+        body,
+        keypoint_set,
+        samples,
+        {"source": "learnt on rendered people", "detector": detector, "clips": len(scenes), "rendered": unique},
+    )
+    model.save(Path(out))
+    return model
+
+
+def _samples(
+    detections: Detections, frame: np.ndarray, truth: SceneTruth, own: KeypointModel
+) -> list[CalibrationSample]:
+    """A sample for every true person who was detected often enough and stood still."""
+    found = []
+    projections = truth.K @ truth.cam_from_world
+    for person, vertices in enumerate(truth.vertices):
+        if np.linalg.norm(truth.moved[:, person], axis=-1).max() > 0:
+            continue
+        keypoints = np.where(own.known[:, None], own.regressor @ vertices, np.nan)
+        centre = truth.joints[person].mean(0)
+        rows, sizes = [], []
+        for f in np.unique(frame):
+            mine = np.flatnonzero(frame == f)
+            pose = truth.cam_from_world[f]
+            size = truth.K[f, 0, 0] * STATURE / (pose[:, :3] @ centre + pose[:, 3])[2]
+            expected = reprojection(projections[f][None], keypoints)[0]
+            off = np.nanmedian(np.linalg.norm(detections.keypoints[mine] - expected, axis=-1), axis=1)
+            if np.isfinite(off).any() and np.nanmin(off) < _SAME * size:
+                rows.append(mine[np.nanargmin(off)])
+                sizes.append(size)
+        if len(rows) < _MIN_VIEWS:
+            continue
+        row, size_px = np.array(rows), np.array(sizes)
+        pixels = detections.keypoints[row].astype(np.float64)
+        pixels[detections.keypoint_score[row] < _MIN_SCORE] = np.nan
+        P = projections[frame[row]]
+        points = triangulate(P, pixels, sigma_px=0.015 * size_px).points
+        seen = np.isfinite(pixels).all(-1).sum(0)
+        points = np.where((seen >= _MIN_VIEWS)[:, None], points, np.nan)
+        residual = np.abs(pixels - reprojection(P, points)) / size_px[:, None, None]
+        with np.errstate(invalid="ignore"):
+            spread = 1.4826 * np.nanmedian(residual.transpose(1, 0, 2).reshape(len(points), -1), axis=1)
+        found.append(CalibrationSample(vertices, points, spread))
+    return found
