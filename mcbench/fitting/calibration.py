@@ -77,7 +77,7 @@ def learn_keypoints(
         fold = of % _FOLDS
         left_out = np.concatenate(
             [
-                _learn(vertices[fold != f], points[fold != f], own, candidates) @ vertices[fold == f]
+                (_learn(vertices[fold != f], points[fold != f], own, candidates) @ vertices[fold == f])[:, 0]
                 - points[fold == f]
                 for f in range(_FOLDS)
                 if (fold == f).any()

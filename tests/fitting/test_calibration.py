@@ -1,0 +1,71 @@
+"""A detector that puts its ears and hips elsewhere is learnt from people, and holds for others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mcbench.body.model import load_body
+from mcbench.body.rotations import exp_so3
+from mcbench.fitting.calibration import CalibrationSample, learn_keypoints, mirrored_vertices
+from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.joints import BLAZEPOSE33
+
+EARS = [BLAZEPOSE33.index(f"{side}_ear") for side in ("left", "right")]
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body()
+
+
+def people(body, rng, count):
+    rotations = exp_so3(rng.normal(0, 0.3, (count, 24, 3)))
+    return body.forward(rng.normal(0, 1, (count, body.n_betas)), rotations, rng.normal(0, 1, (count, 3))).vertices
+
+
+def detected(default, vertices):
+    """Points of a detector whose ears lie a quarter of the way towards each other."""
+    points = default.regressor @ vertices
+    points[EARS] = 0.75 * points[EARS] + 0.25 * points[EARS[::-1]]
+    return points
+
+
+def test_another_definition_is_learnt_and_holds_for_new_people(body):
+    default = KeypointModel.default(body, "blazepose33")
+    rng = np.random.default_rng(0)
+    spread = np.full(33, 0.004)
+    samples = [
+        CalibrationSample(v, detected(default, v) + rng.normal(0, 0.002, (33, 3)), spread)
+        for v in people(body, rng, 10)
+    ]
+    model = learn_keypoints(body, "blazepose33", samples, {"source": "a test"})
+    errors = {"default": [], "learnt": []}
+    for vertices in people(body, rng, 4):
+        true = detected(default, vertices)
+        for name, regressor in (("default", default.regressor), ("learnt", model.regressor)):
+            errors[name].append(np.linalg.norm(regressor @ vertices - true, axis=1))
+    before, after = (np.mean(errors[name], axis=0) for name in ("default", "learnt"))
+    assert before[EARS].min() > 0.03
+    assert after[EARS].max() < 0.25 * before[EARS].max()
+    others = np.setdiff1d(np.arange(33), EARS)
+    assert after[others].max() < 0.006
+    np.testing.assert_allclose(model.noise, 0.004)
+    np.testing.assert_allclose(np.asarray(model.regressor.sum(1)).ravel(), 1, atol=1e-9)
+    assert model.provenance["people"] == 10
+
+
+def test_few_people_teach_nothing(body):
+    default = KeypointModel.default(body, "blazepose33")
+    vertices = people(body, np.random.default_rng(1), 2)
+    samples = [CalibrationSample(v, detected(default, v), np.full(33, 0.01)) for v in vertices]
+    model = learn_keypoints(body, "blazepose33", samples, {})
+    assert abs(model.regressor - default.regressor).max() == 0
+    np.testing.assert_array_equal(model.noise, default.noise)
+
+
+def test_the_open_body_is_symmetric(body):
+    mirror = mirrored_vertices(body)
+    assert mirror is not None
+    left = body.skinning[:, 4].argmax()  # a vertex of the left knee's part
+    assert body.skinning[mirror[left]].argmax() == 5
