@@ -96,7 +96,8 @@ def _samples(
         seen = np.isfinite(pixels).all(-1).sum(0)
         points = np.where((seen >= _MIN_VIEWS)[:, None], points, np.nan)
         residual = np.abs(pixels - reprojection(P, points)) / size_px[:, None, None]
-        with np.errstate(invalid="ignore"):
-            spread = 1.4826 * np.nanmedian(residual.transpose(1, 0, 2).reshape(len(points), -1), axis=1)
+        spread = np.full(len(points), np.nan)
+        for k in np.flatnonzero(np.isfinite(residual).any((0, 2))):
+            spread[k] = 1.4826 * np.nanmedian(residual[:, k])
         found.append(CalibrationSample(vertices, points, spread))
     return found

@@ -59,7 +59,7 @@ def observe(
     *,
     scale: float = 1.0,
     min_score: float = 0.2,
-    correlation_deg: float = 4.0,
+    correlation_deg: float = 10.0,
 ) -> PersonObservations:
     """Collect what a track's detections say.
 

@@ -15,7 +15,7 @@ class FitSettings:
     min_score: float = field(default=0.2, metadata={"help": "Keypoints with a lower score are ignored."})
     kernel: float = field(default=3.0, metadata={"help": "Geman-McClure's scale, in standard deviations."})
     correlation_deg: float = field(
-        default=4.0, metadata={"help": "Angle between views within which a detector errs alike, degrees."}
+        default=10.0, metadata={"help": "Angle between views within which a detector errs alike, degrees."}
     )
     shape_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on shape."})
     pose_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on pose."})

@@ -7,7 +7,7 @@ linear in time. Its size in the image then tells its depth, and the path's exten
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,17 @@ import numpy.typing as npt
 from mcbench.fitting.energy import PersonEnergy, PointNormals, evaluate, pull_back, reprojection_terms
 from mcbench.fitting.solver import DenseSystem, minimise
 from mcbench.fitting.state import BodyState
+from mcbench.fitting.uncertainty import noise_factor_at
 
 Array = npt.NDArray[np.float64]
 
 _DISPLACEMENT_SD = 0.5  # m: weak prior that ties the path together where the views say little
 _MIN_PER_KNOT = 4  # detections
 _MAX_KNOTS = 5
+_WIDE_KERNEL = 15.0
+# Variance factor of the data at most: larger ones come from a body that does not fit, whose energy the kernel bounds.
+_MAX_NOISE = 2.5
+_SURE = 3.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ class Movement:
 
     @property
     def at_least(self) -> float:
-        """What the person moved at least, m: the distance less two of the standard deviations that `gain` implies.
+        """What the person moved at least, m: the distance less three of the standard deviations that `gain` implies.
 
         Were the energy quadratic along the movement, its gain would be (distance / deviation)^2 / 2. Unlike
         `deviation`, which holds at the solution, this sees the whole way from standing still. A path that follows
         nothing but noise gains half a unit for each of its freedoms (Wilks 1938), which is taken off first.
         """
         freedoms = 3 * (len(self.displacement) - 1)
-        return self.distance * max(0.0, 1 - 2 / np.sqrt(max(2 * self.gain - freedoms, 1e-12)))
+        return self.distance * max(0.0, 1 - _SURE / np.sqrt(max(2 * self.gain - freedoms, 1e-12)))
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,11 @@ class _MovingProblem:
         """The part of the energy that comes from the detections."""
         points = evaluate(self.energy.body, state.body).points + (self.blend @ state.knots)[:, None]
         return reprojection_terms(points, self.energy.observations, self.energy.kernel).value
+
+    def noise(self, state: _MovingState) -> float:
+        """Variance factor of the data once the movement is allowed for: what it explains is no noise."""
+        points = evaluate(self.energy.body, state.body).points + (self.blend @ state.knots)[:, None]
+        return noise_factor_at(points, self.energy.observations)
 
     def linearise(self, state: _MovingState) -> DenseSystem:
         body = state.body
@@ -118,7 +128,13 @@ def measure_movement(
     knots = np.round(np.quantile(np.unique(frames), np.linspace(0, 1, count))).astype(np.int64)
     problem = _MovingProblem(energy, np.stack([np.interp(frames, knots, row) for row in np.eye(count)], axis=1))
     start = _MovingState(state, np.zeros((count, 3)))
-    solution = minimise(problem, start, max_iterations=max_iterations)
+    # keypoints of a mover are outliers of the still fit: a wide kernel lets them pull the path to where they are
+    rough = minimise(
+        replace(problem, energy=replace(energy, kernel=_WIDE_KERNEL)), start, max_iterations=max_iterations
+    )
+    solution = min(
+        (minimise(problem, s, max_iterations=max_iterations) for s in (start, rough.state)), key=lambda s: s.value
+    )
     place = solution.state.knots - solution.state.knots.mean(0)
     i, j = max(
         ((i, j) for i in range(count) for j in range(i + 1, count)),
@@ -126,10 +142,11 @@ def measure_movement(
     )
     difference = place[i] - place[j]
     distance = float(np.linalg.norm(difference))
+    noise = float(np.clip(min(noise, problem.noise(solution.state)), 1.0, _MAX_NOISE))
     hessian = problem.linearise(solution.state).hessian
-    covariance = np.linalg.inv(hessian)[state.size :, state.size :] * max(noise, 1.0)
+    covariance = np.linalg.inv(hessian)[state.size :, state.size :] * noise
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)
     pick[3 * i : 3 * i + 3], pick[3 * j : 3 * j + 3] = direction, -direction
-    gain = (problem.data_value(start) - problem.data_value(solution.state)) / max(noise, 1.0)
+    gain = (problem.data_value(start) - problem.data_value(solution.state)) / noise
     return Movement(distance, float(np.sqrt(pick @ covariance @ pick)), place, knots, gain)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from mcbench.fitting.energy import PersonEnergy, evaluate, project, pull_back, reprojection
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.state import BodyState
 
 Array = npt.NDArray[np.float64]
@@ -17,9 +18,14 @@ _NOISE_RANGE = (0.25, 25.0)
 
 def noise_factor(energy: PersonEnergy, state: BodyState) -> float:
     """Variance of the residuals over the one expected, by their median: robust to a minority of outliers."""
-    residual, _, valid = project(evaluate(energy.body, state).points, energy.observations)
-    squared = ((residual / energy.observations.sigma[..., None]) ** 2).sum(-1)
-    used = valid & (energy.observations.weight > 0)
+    return noise_factor_at(evaluate(energy.body, state).points, energy.observations)
+
+
+def noise_factor_at(points: Array, observations: PersonObservations) -> float:
+    """The same for keypoints in the world, (K, 3) or, where they move, (M, K, 3) in each of the M detections."""
+    residual, _, valid = project(points, observations)
+    squared = ((residual / observations.sigma[..., None]) ** 2).sum(-1)
+    used = valid & (observations.weight > 0)
     if not used.any():
         return _NOISE_RANGE[1]
     return float(np.clip(np.median(squared[used]) / _MEDIAN_CHI2_2, *_NOISE_RANGE))

@@ -50,7 +50,7 @@ def test_another_definition_is_learnt_and_holds_for_new_people(body):
     assert after[EARS].max() < 0.25 * before[EARS].max()
     others = np.setdiff1d(np.arange(33), EARS)
     assert after[others].max() < 0.006
-    np.testing.assert_allclose(model.noise, 0.004)
+    np.testing.assert_allclose(model.noise, 3 * 0.004)
     np.testing.assert_allclose(np.asarray(model.regressor.sum(1)).ravel(), 1, atol=1e-9)
     assert model.provenance["people"] == 10
 
