@@ -31,5 +31,9 @@ def command(output: Output, benchmark: str, out: str, **options: Any) -> int:
     settings = PredictSettings(**{name: value for name, value in options.items() if value is not None})
     with output.stage_progress("predict", 1) as (progress, _):
         document = predict(opened, Path(out), settings, progress)
-    output.result(document, f"{document['people']} people in {document['images']} images: {out}")
+    output.result(
+        document,
+        f"{document['people']} people in {document['images']} images: {out}"
+        + (" (done before)" if document["cached"] else ""),
+    )
     return 0

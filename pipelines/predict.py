@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mcbench.body.model import load_body
 from mcbench.body.rotations import log_so3
 from mcbench.cameras.camera import Camera
 from mcbench.dataset.benchmark import Benchmark
+from mcbench.dataset.files import read_json, sha256_file, sha256_json, write_json
 from mcbench.dataset.predictions import FILE, Predictions
 from mcbench.errors import InputError, UsageError
 from mcbench.experts.base import Detector, PersonDetection, detector_class
@@ -24,6 +25,11 @@ from mcbench.pipelines.finished import pose_people
 from mcbench.workspace.stage import Progress, no_progress
 
 Array = npt.NDArray[np.float64]
+
+#: Raised whenever the same images would give other predictions.
+VERSION = 1
+#: Written last, beside the predictions: what they were made of.
+RECORD = "predict.json"
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,14 @@ def predict(
     """
     settings = settings or PredictSettings()
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(p.name != FILE for p in out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(p.name not in (FILE, RECORD) for p in out.iterdir())):
         raise UsageError("exists and holds something else than predictions", path=out, hint="give a new folder")
     detector = detector_class(settings.detector)()
     body_digest, method = _method(settings, detector)
+    made_of = {"version": VERSION, "settings": asdict(settings), "detector": detector.name, "body": body_digest}
+    key = sha256_json({**made_of, "benchmark": benchmark.digest})
+    if (done := _done(out, key)) is not None:
+        return {**done, "folder": str(out), "cached": True}
     rows: list[tuple[int, PersonDetection, _Person]] = []
     for number, (scene, image) in enumerate(benchmark.index):
         progress(number, len(benchmark.index), benchmark.scenes[scene].id)
@@ -82,13 +92,21 @@ def predict(
             if (person := method(camera, detection)) is not None:
                 rows.append((number, detection, person))
     predictions = _collect(settings, benchmark.digest, body_digest, rows)
+    (out / RECORD).unlink(missing_ok=True)
     predictions.save(out)
-    return {
-        "method": predictions.method,
-        "images": len(benchmark.index),
-        "people": len(predictions),
-        "folder": str(out),
-    }
+    summary = {"method": predictions.method, "images": len(benchmark.index), "people": len(predictions)}
+    write_json(out / RECORD, {"key": key, "sha256": sha256_file(out / FILE), "summary": summary})
+    return {**summary, "folder": str(out), "cached": False}
+
+
+def _done(out: Path, key: str) -> dict[str, Any] | None:
+    """The summary of predictions that are there already, whole, of the same images by the same method."""
+    try:
+        record = read_json(out / RECORD)
+        same = record["key"] == key and record["sha256"] == sha256_file(out / FILE)
+        return dict(record["summary"]) if same else None
+    except (InputError, KeyError, TypeError, OSError):
+        return None
 
 
 def default_camera(width: int, height: int) -> Camera:

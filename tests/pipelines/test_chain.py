@@ -63,7 +63,9 @@ def test_export_predict_evaluate_report(workspace: Path, rendered: Path, tmp_pat
     bench = tmp_path / "bench"
     mcbench("export", workspace, bench)
     for method in ("detector3d", "single_image"):
-        mcbench("predict", bench, tmp_path / method, "--method", method)
+        arguments = ("predict", bench, tmp_path / method, "--method", method, "--json")
+        assert json.loads(mcbench(*arguments).stdout)["cached"] is False
+        assert json.loads(mcbench(*arguments).stdout)["cached"] is True
     scores = json.loads(mcbench("evaluate", bench, tmp_path / "detector3d", tmp_path / "single_image", "--json").stdout)
     assert len(scores["methods"]) == 2
     mcbench("report", workspace, "--truth", rendered / "truth", "-o", tmp_path / "report.html")
