@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import smplx
-import torch
 from scipy import sparse
-from smplx.utils import Struct
-from smplx.vertex_ids import vertex_ids as SMPLX_VERTEX_IDS
 
 from mcbench.body.pickles import load_pickle
 from mcbench.cache import cache_folder
 from mcbench.dataset.files import read_npz, sha256_file
 from mcbench.errors import InputError
 from mcbench.joints import SMPL24, SMPL24_PARENTS, joint_set
+
+if TYPE_CHECKING:
+    from mcbench.body.smplx_runner import SmplxRunner
 
 Array = npt.NDArray[np.float64]
 
@@ -87,7 +84,6 @@ class BodyModel:
     keypoints: dict[str, sparse.csr_matrix]
     info: str = ""
     parents: tuple[int, ...] = SMPL24_PARENTS
-    _smplx: list[smplx.SMPL] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def n_betas(self) -> int:
@@ -123,46 +119,22 @@ class BodyModel:
         """
         if not len(betas):
             return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, 24, 3)))
-        with torch.no_grad():
-            turned = torch.as_tensor(np.ascontiguousarray(rotations), dtype=torch.float64)
-            out = self._runner()(
-                betas=torch.as_tensor(np.ascontiguousarray(betas), dtype=torch.float64),
-                global_orient=turned[:, :1],
-                body_pose=turned[:, 1:],
-                transl=torch.as_tensor(np.ascontiguousarray(transl), dtype=torch.float64),
-                pose2rot=False,
-            )
-        return Posed(out.vertices.numpy(), out.joints[:, :24].numpy())
+        return Posed(*self._runner(betas, rotations, transl))
 
-    def _runner(self) -> smplx.SMPL:
-        """The `smplx` model, made when first needed."""
-        if not self._smplx:
-            posedirs = np.zeros((self.n_vertices, 3, 207)) if self.posedirs is None else self.posedirs
-            data = Struct(
-                v_template=self.v_template,
-                shapedirs=self.shapedirs,
-                posedirs=posedirs,
-                J_regressor=self.joint_regressor.toarray(),
-                kintree_table=np.array([self.parents, range(24)]),
-                weights=self.skinning,
-                f=self.faces,
-            )
-            # smplx appends picked vertices to the joints; the picks of SMPL's own mesh mean nothing on another.
-            picks = dict.fromkeys(SMPLX_VERTEX_IDS["smplh"], 0)
-            absent = dict.fromkeys(("betas", "global_orient", "body_pose", "transl"), False)
-            # smplx prints a warning about models of few shape components to stdout, which is for results alone
-            with contextlib.redirect_stdout(io.StringIO()):
-                self._smplx.append(
-                    smplx.SMPL(
-                        "",
-                        data_struct=data,
-                        num_betas=self.n_betas,
-                        vertex_ids=picks,
-                        dtype=torch.float64,
-                        **{f"create_{name}": value for name, value in absent.items()},
-                    )
-                )
-        return self._smplx[0]
+    @functools.cached_property
+    def _runner(self) -> SmplxRunner:
+        # imported when first needed: most commands never pose a body, and torch takes seconds to start
+        from mcbench.body.smplx_runner import SmplxRunner
+
+        return SmplxRunner(
+            v_template=self.v_template,
+            shapedirs=self.shapedirs,
+            posedirs=self.posedirs,
+            joint_regressor=self.joint_regressor.toarray(),
+            skinning=self.skinning,
+            faces=self.faces,
+            parents=self.parents,
+        )
 
 
 def vertex_areas(vertices: Array, faces: npt.NDArray[np.int64]) -> Array:
@@ -267,7 +239,9 @@ def _keypoints(data: dict[str, Any], joints: sparse.csr_matrix) -> dict[str, spa
     found = {name: joints[[SMPL24.index(name)]] for name in [*names, "neck"]}
     found["mid_hip"] = sparse.csr_matrix((found["left_hip"] + found["right_hip"]) / 2)
     if n_vertices == _SMPL_VERTICES:
+        from mcbench.body.smplx_runner import SMPL_VERTICES
+
         for name, pick in _SMPL_NAMES.items():
-            vertex = SMPLX_VERTEX_IDS["smplh"][pick]
+            vertex = SMPL_VERTICES[pick]
             found[name] = sparse.csr_matrix(([1.0], ([0], [vertex])), shape=(1, n_vertices))
     return found
