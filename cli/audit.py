@@ -36,7 +36,8 @@ _OVERALL = (
 def command(output: Output, workspace: str, truth: str) -> int:
     """Compare the fits in WORKSPACE with exact truth, where it is known.
 
-    A scene is matched with truth by the name of its clip. Definitions: docs/protocols.md.
+    A scene is matched with truth by the name of its clip, else by that of the video it was taken from. Definitions:
+    docs/protocols.md.
 
     \b
     Example:
@@ -46,7 +47,7 @@ def command(output: Output, workspace: str, truth: str) -> int:
     with output.stage_progress("audit", 1) as (progress, _):
         document = audit(opened, Path(truth), progress)
     for scene in document["scenes_without_truth"]:
-        output.note(f"{scene}: no truth of that name, left out")
+        output.note(f"{scene}: no truth of its name or of its video's, left out")
     output.result(document, _scenes_table(document), "", _overall_table(document))
     return 0
 

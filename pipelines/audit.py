@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from mcbench.cameras.views import Views
+from mcbench.dataset.source import Source
 from mcbench.dataset.truth import SceneTruth
+from mcbench.dataset.url_list import video_name
 from mcbench.errors import InputError
 from mcbench.metrics.audit_summary import person_row, summarise
 from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
@@ -66,12 +68,22 @@ def _truths(folder: Path) -> dict[str, Path]:
 
 
 def _truth_of(scene: Scene, truths: dict[str, Path]) -> Path | None:
-    """The scene's truth, by the original name of its clip."""
-    return truths.get(sanitise(scene.name)) or truths.get(sanitise(Path(scene.name).stem))
+    """The scene's truth, by the original name of its clip, else of the video that the clip was taken from.
+
+    A clip of a Mannequin Challenge list has the list's name, an imported one the name it was given (`--name`).
+    """
+    names = [scene.name, Path(scene.name).stem]
+    record = scene.any_record("source")
+    if record is not None:
+        given = str(record.provenance.get("origin", "")).removesuffix(f"#{scene.name}")
+        names.append(video_name(str(record.provenance.get("address", given))))
+    return next((truths[id_] for name in names if (id_ := sanitise(name)) in truths), None)
 
 
 def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, Any]]:
     """A scene's audit, and how the scene ended: status, stage, reason."""
+    first, stop = _span(scene, len(truth.cam_from_world))
+    truth = truth.part(first, stop)
     people_true = int(counting_people(truth).sum())
     finished = finished_scene(scene)
     if finished is None:
@@ -79,9 +91,17 @@ def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, A
         return SceneAudit(scene.id, outcome["status"] == "rejected", people_true), outcome
     outcome = {"status": "ok", "stage": None, "reason": None}
     try:
-        return audit_scene(scene.id, _scene_fit(finished, truth), truth, finished.seconds_fit), outcome
+        return audit_scene(scene.id, _scene_fit(finished, truth, first), truth, finished.seconds_fit), outcome
     except ValueError as error:  # cameras on a line: no alignment, so nobody is recalled
         return SceneAudit(scene.id, False, people_true), {**outcome, "reason": f"not alignable: {error}"}
+
+
+def _span(scene: Scene, frames: int) -> tuple[int, int]:
+    """First frame of the clip that the scene uses, and the one after the last: who is elsewhere is not asked for."""
+    if not scene.finished("source"):
+        return 0, frames
+    used = Source.load(scene.stage_folder("source")).decode_index
+    return min(used), max(used) + 1
 
 
 def _why_not(scene: Scene) -> dict[str, Any]:
@@ -94,11 +114,12 @@ def _why_not(scene: Scene) -> dict[str, Any]:
     raise AssertionError(f"{scene.id} is finished")
 
 
-def _scene_fit(finished: FinishedScene, truth: SceneTruth) -> SceneFit:
+def _scene_fit(finished: FinishedScene, truth: SceneTruth, first: int) -> SceneFit:
+    """The scene's fits; `first` is the frame of the clip at which the truth starts."""
     people, source = finished.people, finished.source
     views = Views.from_cameras(finished.cameras)
     # truth counts the frames of the clip, a source those that were kept of it
-    frame = np.array([source.decode_index[i] for i in views.frame], dtype=np.int64)
+    frame = np.array([source.decode_index[i] for i in views.frame], dtype=np.int64) - first
     inside = frame < len(truth.cam_from_world)
     vertices = skin_area = None
     if truth.vertices.shape[1]:

@@ -25,7 +25,7 @@ from mcbench.dataset.media import read_head
 from mcbench.dataset.url_list import VideoReference, read_url_list, video_reference
 from mcbench.dataset.video import FrameSelection, VideoScan, scan_video
 from mcbench.errors import InputError, McbenchError
-from mcbench.pipelines.source_scene import readable_name, write_cameras, write_video_source
+from mcbench.pipelines.source_scene import MIN_FRAMES, readable_name, write_cameras, write_video_source
 from mcbench.workspace.workspace import Workspace
 
 DOWNLOADS = "downloads"
@@ -308,6 +308,15 @@ def _build_listed(out: Path, name: str, path: Path, scan: VideoScan, listed: Cli
     """A source of the frames that a list names, with the list's cameras beside it."""
     found = nearest_frames(listed.times_us, scan.times)
     rows = sorted((position, row) for row, position in enumerate(found) if position is not None)
+    if len(rows) < MIN_FRAMES <= len(found):
+        first, last = listed.times_us.min() / 1e6, listed.times_us.max() / 1e6
+        raise InputError(
+            f"has {len(rows)} of the {len(found)} listed frames: they are at {first:.3f} to {last:.3f} s, its frames "
+            f"at 0 to {scan.times[-1]:.3f} s; a scene needs {MIN_FRAMES}",
+            path=path,
+            hint="another version of the video?",
+            reason=NO_FRAME,
+        )
     source, summary, notes = write_video_source(
         out, name, path, scan, [position for position, _ in rows], salvage, link=True
     )

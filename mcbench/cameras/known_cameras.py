@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mcbench.cameras.camera import Array, camera_center
 from mcbench.cameras.colmap import to_colmap
@@ -18,6 +19,8 @@ from mcbench.errors import Rejected
 _MIN_MATCHES = 30
 #: Largest median distance of a witness's matches from the epipolar lines of the known cameras, share of image length.
 _MAX_EPIPOLAR_SHARE = 0.01
+#: Rays that meet at a smaller angle (radians) do not tell whether they meet in front of the cameras or behind.
+_MIN_ANGLE = np.radians(1.0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def check_epipolar(
 ) -> EpipolarCheck:
     """Compare verified matches with the epipolar geometry of known cameras.
 
-    Wide baselines leave few matches or none; then nothing is said.
+    Wide baselines leave few matches or none; then nothing is said. Epipolar lines do not know front from back: they
+    stay the same when all translations change their sign. So what matches must also lie in front of both cameras.
 
     Parameters
     ----------
@@ -69,7 +73,8 @@ def check_epipolar(
 
     Raises
     ------
-    Rejected : `inconsistent_cameras` when there are witnesses and most of them disagree.
+    Rejected : `inconsistent_cameras` when there are witnesses and most of them disagree, or most matches of those who
+        agree lie behind the cameras.
     """
     verified = verify_pairs(features, [to_colmap(c.camera) for c in cameras], pairs, seed=seed)
     heard = [pair for pair in verified if len(pair.matches) >= _MIN_MATCHES]
@@ -80,6 +85,13 @@ def check_epipolar(
         raise Rejected(
             f"the matches of {len(heard) - agreeing} of {len(heard)} image pairs contradict the known cameras "
             f"(median epipolar distance {np.median(medians):.1f} px)",
+            reason="inconsistent_cameras",
+        )
+    front = np.concatenate([np.zeros(0, dtype=bool), *(in_front(cameras, features, pair) for pair in heard)])
+    if len(heard) >= 2 and len(front) >= _MIN_MATCHES and front.mean() < 0.5:
+        raise Rejected(
+            f"{100 * (1 - front.mean()):.0f} % of what matches lies behind the known cameras: "
+            "are their translations of the wrong sign?",
             reason="inconsistent_cameras",
         )
     return EpipolarCheck(len(heard), agreeing, float(np.median(medians)) if len(heard) else float("nan"))
@@ -93,7 +105,37 @@ def epipolar_distances(cameras: Sequence[FrameCamera], features: Sequence[Featur
     t = b.cam_from_world[:, 3] - rotation @ a.cam_from_world[:, 3]
     cross = np.array([[0, -t[2], t[1]], [t[2], 0, -t[0]], [-t[1], t[0], 0]])
     fundamental = np.linalg.inv(b.camera.K).T @ cross @ rotation @ np.linalg.inv(a.camera.K)
-    xa = a.camera.undistort(features[pair.a].points[pair.matches[:, 0]])
-    xb = b.camera.undistort(features[pair.b].points[pair.matches[:, 1]])
+    xa, xb = _matched_points(cameras, features, pair)
     lines = np.column_stack([xa, np.ones(len(xa))]) @ fundamental.T
     return np.abs(np.einsum("ij,ij->i", lines[:, :2], xb) + lines[:, 2]) / np.linalg.norm(lines[:, :2], axis=1)
+
+
+def in_front(cameras: Sequence[FrameCamera], features: Sequence[Features], pair: VerifiedPair) -> npt.NDArray[np.bool_]:
+    """(K,) whether the rays of a match come nearest to each other in front of both cameras.
+
+    K is the number of the pair's matches whose rays meet at an angle that tells.
+    """
+    a, b = cameras[pair.a], cameras[pair.b]
+    assert a.cam_from_world is not None and b.cam_from_world is not None
+    rays = []
+    for frame, pixels in zip((a, b), _matched_points(cameras, features, pair), strict=True):
+        assert frame.cam_from_world is not None
+        ray = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(frame.camera.K).T
+        rays.append(ray @ frame.cam_from_world[:, :3] / np.linalg.norm(ray, axis=1, keepdims=True))
+    baseline = camera_center(b.cam_from_world) - camera_center(a.cam_from_world)
+    cosine = (rays[0] * rays[1]).sum(axis=1)
+    along_a, along_b = rays[0] @ baseline, rays[1] @ baseline
+    # distances along the two rays to their common perpendicular, times the positive 1 - cosine^2
+    ahead = (along_a - cosine * along_b > 0) & (cosine * along_a - along_b > 0)
+    return np.asarray(ahead[np.abs(cosine) < np.cos(_MIN_ANGLE)])
+
+
+def _matched_points(
+    cameras: Sequence[FrameCamera], features: Sequence[Features], pair: VerifiedPair
+) -> tuple[Array, Array]:
+    """Matched points (K, 2) of both images, px, distortion removed."""
+    a, b = cameras[pair.a].camera, cameras[pair.b].camera
+    return (
+        a.undistort(features[pair.a].points[pair.matches[:, 0]]),
+        b.undistort(features[pair.b].points[pair.matches[:, 1]]),
+    )

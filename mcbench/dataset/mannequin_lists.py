@@ -74,22 +74,24 @@ def read_clip_list(path: Path, split: str = "") -> ClipList:
 
     Raises
     ------
-    InputError : reason `bad_list`, with the line: not 19 numbers, a time that is negative or no whole number, a
-        rotation that is none, no frames, no address.
+    InputError : reason `bad_list`, with the line: not 19 columns, a column that is no number (NaN, say), a time that
+        is negative or no whole number, a rotation that is none or mirrored, no frames, no address.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read as text: {error}", path=path, reason="bad_list") from error
-    url = lines[0].strip() if lines else ""
+    if not any(line.strip() for line in lines):
+        raise InputError("is empty", path=path, reason="bad_list")
+    url = lines[0].strip()
     if not url or _number(url.split()[0]):
-        raise InputError("line 1 is not the address of a video", path=path, reason="bad_list")
+        raise InputError(f"line 1 is {_shown(url)}, not the address of a video", path=path, reason="bad_list")
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if line.strip():
             rows.append(_row(path, number, line))
     if not rows:
-        raise InputError("lists no frame", path=path, reason="bad_list")
+        raise InputError("lists no frame: nothing follows the address in line 1", path=path, reason="bad_list")
     table = np.array(rows)
     return ClipList(path.stem, split, url, table[:, 0].astype(np.int64), table[:, 1:5], table[:, 7:].reshape(-1, 3, 4))
 
@@ -169,18 +171,31 @@ def clip_cameras(clip: ClipList, rows: Sequence[int], frames: Sequence[Frame]) -
 
 
 def _row(path: Path, number: int, line: str) -> list[float]:
+    def bad(what: str) -> InputError:
+        return InputError(f"line {number}: {what}", path=path, reason="bad_list")
+
     words = line.split()
-    if len(words) != COLUMNS or not all(_number(word) for word in words):
-        raise InputError(f"line {number} has not {COLUMNS} numbers", path=path, reason="bad_list")
+    if len(words) != COLUMNS:
+        raise bad(f"{len(words)} columns, not {COLUMNS}")
+    for column, word in enumerate(words, start=1):
+        if not _number(word):
+            raise bad(f"column {column} is {_shown(word)}, not a finite number")
     row = [float(word) for word in words]
     if row[0] < 0 or row[0] != int(row[0]):
-        raise InputError(f"line {number} starts with {words[0]}, not with microseconds", path=path, reason="bad_list")
+        raise bad(f"the time is {_shown(words[0])}, not a whole number of microseconds")
     if row[1] <= 0 or row[2] <= 0:
-        raise InputError(f"line {number} has no positive focal length", path=path, reason="bad_list")
+        raise bad("the focal length (columns 2 and 3) is not positive")
     R = np.array(row[7:]).reshape(3, 4)[:, :3]
-    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3) or np.linalg.det(R) < 0:
-        raise InputError(f"line {number} has no rotation in its matrix", path=path, reason="bad_list")
+    if not np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+        raise bad("the matrix (columns 8 to 19, row by row) does not start with a rotation")
+    if np.linalg.det(R) < 0:
+        raise bad("the matrix (columns 8 to 19) mirrors: its rotation has a determinant of -1")
     return row
+
+
+def _shown(text: str) -> str:
+    """What stands in a file, short enough for a message."""
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
 def _number(word: str) -> bool:

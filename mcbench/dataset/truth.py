@@ -6,7 +6,7 @@ calibration and DOPE training may import this module.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from mcbench.dataset.files import read_json, read_npz, write_json, write_npz
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-truth/1"
+#: Arrays with a row a frame.
+_PER_FRAME = ("K", "cam_from_world", "joints_visible", "box", "hands_px", "face_px", "moved")
 _ARRAYS = (
     "K",
     "cam_from_world",
@@ -74,6 +76,19 @@ class SceneTruth:
     @property
     def stem(self) -> str:
         return Path(self.clip).stem
+
+    def part(self, first: int, stop: int) -> SceneTruth:
+        """The truth of the frames from `first` to before `stop`; `vertices_visible` stays that of the whole clip."""
+        per_frame = {name: getattr(self, name)[first:stop] for name in _PER_FRAME}
+        gone = self.moved[first : first + 1].sum(axis=0)  # (P, 3), until the part begins
+        return replace(
+            self,
+            **{**per_frame, "moved": per_frame["moved"] - gone},
+            joints=self.joints + gone[:, None],
+            vertices=self.vertices + gone[:, None],
+            hands=self.hands + gone[:, None, None],
+            face=self.face + gone[:, None],
+        )
 
     def save(self, folder: Path) -> None:
         folder = Path(folder)

@@ -30,8 +30,14 @@ class VideoReference:
             return f"youtube-{video}"
         text = self.address if self.local is None else self.local.as_uri()
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]
-        name = self.local.name if self.local is not None else unquote(urlsplit(self.address).path)
-        return f"{sanitise(PurePosixPath(name).stem)[:40]}-{digest}"
+        name = self.local.stem if self.local is not None else video_name(self.address)
+        return f"{sanitise(name)[:40]}-{digest}"
+
+
+def video_name(address: str) -> str:
+    """The file name, without suffix, in an address or path: "clip 1" of "https://host/videos/clip%201.mp4?x=y"."""
+    path = unquote(urlsplit(address).path) if "://" in address else address
+    return PurePosixPath(path).stem
 
 
 def youtube_id(url: str) -> str | None:
