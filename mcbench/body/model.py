@@ -189,23 +189,20 @@ def _load(path: Path, _modified: int, _size: int) -> BodyModel:
 
 
 def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
-    template = np.array(data["v_template"], dtype=np.float64)
+    template = _array(data, "v_template", (None, 3))
     n_vertices = len(template)
-    shapedirs = np.array(data["shapedirs"], dtype=np.float64)[:, :, :N_BETAS]
-    skinning = np.array(data["weights"], dtype=np.float64)
-    faces = np.array(data["f"], dtype=np.int64)
-    regressor = sparse.csr_matrix(data["J_regressor"], dtype=np.float64)
-    parents = np.array(data["kintree_table"], dtype=np.int64)[0]
-    expected = {"shapedirs": (n_vertices, 3), "weights": (n_vertices, 24), "J_regressor": (24, n_vertices)}
-    for name, array in (("shapedirs", shapedirs), ("weights", skinning), ("J_regressor", regressor)):
-        if array.shape[: len(expected[name])] != expected[name]:
-            raise ValueError(f"{name} has shape {array.shape}, expected {expected[name]} for 24 joints")
+    faces = _array(data, "f", (None, 3))
+    if (faces % 1 != 0).any() or (faces < 0).any() or (faces >= n_vertices).any() or not n_vertices:
+        raise ValueError("f holds what is no number of a vertex")
+    shapedirs = _array(data, "shapedirs", (n_vertices, 3, None))[:, :, :N_BETAS]
+    skinning = _array(data, "weights", (n_vertices, 24))
+    regressor = sparse.csr_matrix(_array(data, "J_regressor", (24, n_vertices)))
+    parents = _array(data, "kintree_table", (None, 24))[0]
     if tuple(parents[1:]) != SMPL24_PARENTS[1:]:
         raise ValueError("its kinematic tree is not SMPL's")
-    posedirs = data.get("posedirs")
-    if posedirs is not None:
-        posedirs = np.array(posedirs, dtype=np.float64)
-        posedirs = posedirs if posedirs.any() else None
+    posedirs = None if data.get("posedirs") is None else _array(data, "posedirs", (n_vertices, 3, 207))
+    if posedirs is not None and not posedirs.any():
+        posedirs = None
     mask = data.get("skin_mask")
     return BodyModel(
         name=path.stem,
@@ -215,12 +212,24 @@ def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
         posedirs=posedirs,
         joint_regressor=regressor,
         skinning=skinning,
-        faces=faces,
-        skin_mask=np.ones(n_vertices, dtype=bool) if mask is None else np.array(mask, dtype=bool),
-        vertex_area=vertex_areas(template, faces),
+        faces=faces.astype(np.int64),
+        skin_mask=np.ones(n_vertices, dtype=bool) if mask is None else _array(data, "skin_mask", (n_vertices,)) != 0,
+        vertex_area=vertex_areas(template, faces.astype(np.int64)),
         keypoints=_keypoints(data, regressor),
         info=str(data.get("provenance", "")),
     )
+
+
+def _array(data: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Array:
+    """An array of finite numbers of a body's file, which must have this shape (None: any length)."""
+    found: Any = data[name] if sparse.issparse(data[name]) else np.asarray(data[name])
+    if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
+        expected = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {found.shape}, expected ({expected}) for SMPL's 24 joints")
+    array: Array = (found.toarray() if sparse.issparse(found) else found).astype(np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds what is not a finite number")
+    return array
 
 
 def _keypoints(data: dict[str, Any], joints: sparse.csr_matrix) -> dict[str, sparse.csr_matrix]:

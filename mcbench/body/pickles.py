@@ -145,6 +145,11 @@ def _new_object(cls: Any, base: Any, _state: Any) -> Any:
     return cls.__new__(cls)
 
 
+def _set(items: Any = ()) -> list[Any]:
+    """Python 2 names `set` where a chumpy array keeps which of its parts have changed; nobody asks for it."""
+    return list(items)
+
+
 def _encode(text: Any, encoding: Any) -> bytes:
     """Python 3 writes bytes for Python 2 as text in Latin-1."""
     if encoding not in ("latin1", "latin-1"):
@@ -161,6 +166,8 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("builtins", "object"): object,
     ("__builtin__", "bytes"): bytes,
     ("builtins", "bytes"): bytes,
+    ("__builtin__", "set"): _set,
+    ("builtins", "set"): _set,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
     **{
@@ -215,4 +222,5 @@ def load_pickle(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, reason="missing_file") from error
     except Exception as error:  # a broken pickle may raise nearly anything
-        raise InputError(f"is not a readable pickle: {error}", path=path, reason="bad_pickle") from error
+        why = " ".join(str(error).split())  # Python's own messages may take two lines
+        raise InputError(f"is not a readable pickle: {why}", path=path, reason="bad_pickle") from error

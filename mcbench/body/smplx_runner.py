@@ -19,7 +19,10 @@ SMPL_VERTICES: dict[str, int] = vertex_ids["smplh"]
 
 
 class SmplxRunner:
-    """An SMPL model in float64 from its arrays; see `mcbench.body.model.BodyModel` for their shapes."""
+    """An SMPL model from its arrays; see `mcbench.body.model.BodyModel` for their shapes.
+
+    It computes in float64, but smplx rounds the arrays to float32 first: results are good to about 1e-7 m.
+    """
 
     def __init__(
         self,

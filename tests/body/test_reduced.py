@@ -1,0 +1,109 @@
+"""Reduced bodies say what the whole body says, and their derivatives are those of what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from body.hand_made import smpl_arrays
+from scipy import sparse
+
+from mcbench.body.model import BodyModel, load_body
+from mcbench.body.reduced import ReducedBody
+from mcbench.body.rotations import exp_so3
+from mcbench.dataset.files import write_npz
+from mcbench.joints import SMPL24_PARENTS
+
+POINTS, UNKNOWN = 7, 4
+NEAR = 1e-6  # smplx rounds the arrays of a body to single precision
+#: Rows that are not plain means: weights of both signs, and a sum that is not one.
+SUMS = np.array([1, 1, 1, 1, 0, 1, 0.5])
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["posedirs", "no posedirs"])
+def body(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BodyModel:
+    path = tmp_path_factory.mktemp("body") / "hand_made.npz"
+    write_npz(path, smpl_arrays(posedirs=request.param))
+    return load_body(path)
+
+
+def regressor(body: BodyModel) -> sparse.csr_matrix:
+    rng = np.random.default_rng(1)
+    rows = np.zeros((POINTS, body.n_vertices))
+    for row, total in zip(rows, SUMS, strict=True):
+        row[rng.choice(body.n_vertices, 5, replace=False)] = rng.dirichlet(np.ones(5)) * total
+    rows[2, :2] += 0.3, -0.3
+    return sparse.csr_matrix(rows)
+
+
+def somebody(body: BodyModel, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 1.5, body.n_betas), exp_so3(rng.normal(0, 0.8, (24, 3))), rng.normal(0, 2, 3)
+
+
+def said_by_all_vertices(body: BodyModel, rows: sparse.csr_matrix, person) -> tuple[np.ndarray, np.ndarray]:
+    posed = body.forward(*(x[None] for x in person))
+    return rows @ posed.vertices[0], posed.joints[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_points_and_joints_are_those_of_the_whole_body(body: BodyModel, seed: int) -> None:
+    rows, person = regressor(body), somebody(body, seed)
+    points, joints = said_by_all_vertices(body, rows, person)
+    for jacobian in (True, False):
+        said = ReducedBody(body, rows).evaluate(*person, jacobian=jacobian)
+        np.testing.assert_allclose(said.joints, joints, rtol=0, atol=NEAR)
+        np.testing.assert_allclose(np.delete(said.points, UNKNOWN, 0), np.delete(points, UNKNOWN, 0), rtol=0, atol=NEAR)
+        assert np.isnan(said.points[UNKNOWN]).all()
+
+
+def test_rest_is_the_template(body: BodyModel) -> None:
+    rows = regressor(body)
+    said = ReducedBody(body, rows).evaluate(np.zeros(10), np.tile(np.eye(3), (24, 1, 1)), np.zeros(3))
+    np.testing.assert_allclose(said.joints, body.joint_template, rtol=0, atol=1e-14)
+    expected = np.delete(rows @ body.v_template, UNKNOWN, 0)
+    np.testing.assert_allclose(np.delete(said.points, UNKNOWN, 0), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_are_central_differences(body: BodyModel, seed: int) -> None:
+    reduced = ReducedBody(body, regressor(body))
+    betas, rotations, transl = somebody(body, seed)
+    said = reduced.evaluate(betas, rotations, transl)
+    assert said.d_points is not None and said.d_joints is not None
+    assert said.d_points.shape == (POINTS, 3, reduced.size) and said.d_joints.shape == (24, 3, reduced.size)
+    step = 1e-5
+
+    def moved(nudge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        turned = rotations @ exp_so3(nudge[10:82].reshape(24, 3))
+        there = reduced.evaluate(betas + nudge[:10], turned, transl + nudge[82:], jacobian=False)
+        return there.points, there.joints
+
+    for i, direction in enumerate(step * np.eye(reduced.size)):
+        ahead, behind = moved(direction), moved(-direction)
+        for derivative, there, back in zip((said.d_points, said.d_joints), ahead, behind, strict=True):
+            numeric = (there - back) / (2 * step)
+            np.testing.assert_allclose(derivative[..., i], numeric, rtol=0, atol=1e-8)  # NaN where unknown
+
+
+def test_without_derivatives_there_are_none(body: BodyModel) -> None:
+    said = ReducedBody(body, regressor(body)).evaluate(*somebody(body, 0), jacobian=False)
+    assert said.d_points is None and said.d_joints is None
+
+
+def test_a_turn_moves_only_what_hangs_on_the_joint(body: BodyModel) -> None:
+    d_joints = ReducedBody(body, regressor(body)).evaluate(*somebody(body, 0)).d_joints
+    assert d_joints is not None
+    turns = np.abs(d_joints[:, :, 10:82]).reshape(24, 3, 24, 3).max((1, 3))
+    for joint in range(24):
+        above, chain = joint, []
+        while (above := SMPL24_PARENTS[above]) >= 0:
+            chain.append(above)
+        assert set(np.nonzero(turns[joint] > 1e-9)[0]) == set(chain)
+
+
+def test_the_open_body(open_body: BodyModel) -> None:
+    rows, person = open_body.keypoint_regressor("coco17"), somebody(open_body, 5)
+    points, joints = said_by_all_vertices(open_body, rows, person)
+    said = ReducedBody(open_body, rows).evaluate(*person, jacobian=False)
+    np.testing.assert_allclose(said.points, points, rtol=0, atol=NEAR)
+    np.testing.assert_allclose(said.joints, joints, rtol=0, atol=NEAR)
