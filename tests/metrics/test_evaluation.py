@@ -56,6 +56,8 @@ def test_a_missed_person_has_no_error_but_counts() -> None:
     scores = score_image(true, exact(true, [2]), PROTOCOL, AREA)
     assert scores.matched.tolist() == [False, False, True]
     assert np.isnan(scores.errors["mpjpe"]).tolist() == [True, True, False]
+    for name in METRICS:
+        assert scores.errors[name][2] == pytest.approx(0, abs=1e-9), name
     summary = summarise_items(scores)
     assert (summary["items"], summary["matched"], summary["recall"]) == (3, 1, pytest.approx(1 / 3))
 
