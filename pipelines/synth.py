@@ -21,7 +21,7 @@ from mcbench.workspace.stage import Progress
 SUMMARY = "summary.json"
 SUMMARY_FORMAT = "mcbench-synth/1"
 #: Raised whenever the same settings would give other clips.
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,14 @@ def synth(
 def render_job(job: ClipJob, progress: Progress) -> str:
     """Render one clip; runs in a process of its own."""
     # imported here: it takes seconds, and a folder that is finished does not need it
+    import cv2
     import torch
 
     from mcbench.synth.clip import render_clip, shortened
     from mcbench.synth.scene import sample_scene
 
     torch.set_num_threads(1)  # processes share the cores; and sums have one order
+    cv2.setNumThreads(1)
     settings, difficulty = job.settings, DIFFICULTIES[job.settings.difficulty]
     rng = np.random.default_rng([settings.seed, job.index])
     sample = functools.partial(

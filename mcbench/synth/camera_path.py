@@ -30,15 +30,15 @@ class PathSettings:
     jitter_deg: float = 0.15
 
 
-def look_at(centre: Array, target: Array, roll: float = 0.0) -> Array:
-    """`cam_from_world` (3, 4) of a camera at `centre` that looks at `target`, Z up, rolled by `roll` radians."""
-    forward = (target - centre) / np.linalg.norm(target - centre)
+def look_at(centre: Array, target: Array, roll: npt.ArrayLike = 0.0) -> Array:
+    """`cam_from_world` (..., 3, 4) of cameras at `centre` (..., 3) that look at `target`; Z up, `roll` in radians."""
+    forward = (target - centre) / np.linalg.norm(target - centre, axis=-1, keepdims=True)
     right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
     down = np.cross(forward, right)
-    c, s = np.cos(roll), np.sin(roll)
-    rotation = np.stack([c * right + s * down, -s * right + c * down, forward])
-    return np.concatenate([rotation, (-rotation @ centre)[:, None]], axis=1)
+    c, s = np.cos(roll)[..., None], np.sin(roll)[..., None]
+    rotation = np.stack([c * right + s * down, -s * right + c * down, forward], axis=-2)
+    return np.concatenate([rotation, -rotation @ centre[..., None]], axis=-1)
 
 
 def sample_path(rng: np.random.Generator, frames: int, fps: float, settings: PathSettings, aim_height: float) -> Array:
@@ -72,7 +72,7 @@ def sample_path(rng: np.random.Generator, frames: int, fps: float, settings: Pat
     centres += settings.jitter_m * _tremor(rng, frames, fps, 3)
     wobble = np.deg2rad(settings.jitter_deg) * _tremor(rng, frames, fps, 3)
     target += distance * wobble * [1, 1, 0.7]
-    return np.stack([look_at(c, a, r) for c, a, r in zip(centres, target, wobble[:, 2], strict=True)])
+    return look_at(centres, target, wobble[:, 2])
 
 
 def _tremor(rng: np.random.Generator, frames: int, fps: float, channels: int) -> Array:

@@ -40,7 +40,7 @@ def render_clip(
     The file is whole or absent. People of all scenes are numbered through; each is seen in the frames of its own
     scene only, and every scene has a world of its own.
     """
-    width, height = scenes[0].size
+    width, height = scenes[0].camera.width, scenes[0].camera.height
     partial = path.with_name(f".{path.name}.tmp.mp4")
     parts = []
     with av.open(str(partial), "w") as container:
@@ -70,9 +70,11 @@ class _Filmed:
         self.difficulty = difficulty
         self.rng = rng
         self.surfaces = build_surfaces(rng, scene.room, scene.people, rng.uniform(*difficulty.brightness))
-        self.renderer = Renderer(self.surfaces, scene.K, scene.size)
+        self.renderer = Renderer(self.surfaces, scene.camera)
         self.rest_vertices = self.surfaces.vertices.copy()
         rig = AnnyRig.load()
+        self.joints = _stack([p.joints for p in scene.people], (24, 3))
+        self.vertices = _stack([p.vertices for p in scene.people], (len(rig.skin_mask), 3))
         frames, people = len(scene.cam_from_world), len(scene.people)
         self.joints_visible = np.zeros((frames, people, 24), dtype=bool)
         self.joints_inside = np.zeros_like(self.joints_visible)
@@ -81,7 +83,7 @@ class _Filmed:
         self.hands_px = np.zeros((frames, people, 2))
         self.face_px = np.zeros((frames, people))
         self.part_of_triangle = _triangle_parts(rig, self.surfaces)
-        width, height = scene.size
+        width, height = scene.camera.width, scene.camera.height
         self.noise = [
             (difficulty.noise / 255 * rng.standard_normal((height, width, 1))).astype(np.float32)
             for _ in range(_NOISE_TILES)
@@ -121,32 +123,32 @@ class _Filmed:
         scene = self.scene
         if not scene.people:
             return
-        cast = surfaces_caster(self.surfaces)
         pose = scene.cam_from_world[index]
-        shift = scene.moved[index][:, None]
-        joints = np.stack([p.joints for p in scene.people]) + shift
-        vertices = np.stack([p.vertices for p in scene.people]) + shift
-        visible, within = joints_seen(cast, scene.K, pose, joints, scene.size)
+        joints, vertices = self.joints + scene.moved[index][:, None], self.vertices + scene.moved[index][:, None]
+        visible, within = joints_seen(surfaces_caster(self.surfaces), scene.camera, pose, joints)
         self.joints_visible[index], self.joints_inside[index] = visible, within
-        self.vertex_count += vertices_seen(cast, scene.K, pose, vertices, scene.size)
-        triangle = np.maximum(picture.triangle, 0)
-        person = np.where(picture.triangle >= 0, self.surfaces.person[triangle], -1)
-        rows, columns = np.nonzero(person >= 0)
-        who, part = person[rows, columns], self.part_of_triangle[picture.triangle[rows, columns]]
+        self.vertex_count += vertices_seen(self.surfaces.blocked, scene.camera, pose, vertices)
         for i in range(len(scene.people)):
-            mine = who == i
-            if not mine.any():
+            mine = picture.person == i
+            box = _extent(mine)
+            if box is None:
                 continue
-            x, y, parts = columns[mine], rows[mine], part[mine]
-            self.box[index, i] = (x.min(), y.min(), x.max() + 1, y.max() + 1)
+            x0, y0, x1, y1 = self.box[index, i] = box
+            inner = np.s_[y0:y1, x0:x1]
+            part = np.where(mine[inner], self.part_of_triangle[picture.triangle[inner]], -1)
             for kind in range(3):
-                chosen = parts == kind
-                if chosen.any():
-                    size = max(np.ptp(x[chosen]), np.ptp(y[chosen])) + 1
-                    if kind < 2:
-                        self.hands_px[index, i, kind] = size
-                    else:
-                        self.face_px[index, i] = size
+                found = _extent(part == kind)
+                size = 0 if found is None else max(found[2] - found[0], found[3] - found[1])
+                if kind < 2:
+                    self.hands_px[index, i, kind] = size
+                else:
+                    self.face_px[index, i] = size
+
+
+def _extent(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 of the pixels that are set, the last two exclusive; None where there are none."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
 
 
 def surfaces_caster(surfaces: Surfaces) -> Caster:
@@ -154,9 +156,8 @@ def surfaces_caster(surfaces: Surfaces) -> Caster:
 
     def cast(origins: Array, directions: Array) -> tuple[npt.NDArray[np.int64], Array]:
         found = surfaces.cast(origins, directions)
-        hit = found["primID"] >= 0
-        person = np.where(hit, surfaces.person[np.maximum(found["primID"], 0)], -1)
-        return person, np.where(hit, found["tfar"], np.inf)
+        person = np.where(found.triangle >= 0, surfaces.person[found.triangle], -1)
+        return person, found.distance.astype(np.float64)
 
     return cast
 
@@ -225,8 +226,8 @@ def _truth(clip: str, scenes: list[Scene], parts: list[_Filmed], info: dict) -> 
     }
     return SceneTruth(
         clip,
-        scenes[0].size,
-        np.concatenate([np.repeat(s.K[None], len(s.cam_from_world), axis=0) for s in scenes]),
+        (scenes[0].camera.width, scenes[0].camera.height),
+        np.concatenate([np.repeat(s.camera.K[None], len(s.cam_from_world), axis=0) for s in scenes]),
         np.concatenate([s.cam_from_world for s in scenes]),
         np.arange(total, dtype=np.int64),
         _stack([p.joints for p in people], (24, 3)),

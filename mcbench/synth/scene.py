@@ -10,13 +10,13 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
 from mcbench.body.anny_rig import AnnyRig
-from mcbench.cameras.camera import camera_center
-from mcbench.synth.camera_path import PathSettings, look_at, sample_path
+from mcbench.cameras.camera import Camera, camera_center, transform
+from mcbench.synth.camera_path import look_at, sample_path
 from mcbench.synth.difficulty import Difficulty
 from mcbench.synth.people import Person, collides, make_people
 from mcbench.synth.poses import Pose, greeting, sample_pose
-from mcbench.synth.surfaces import Room
-from mcbench.synth.visibility import joints_seen, project
+from mcbench.synth.room import SHELL, Room
+from mcbench.synth.visibility import Caster, joints_seen
 
 Array = npt.NDArray[np.float64]
 
@@ -34,14 +34,13 @@ class Scene:
 
     Attributes
     ----------
-    K : (3, 3) px. size : (width, height). cam_from_world : (F, 3, 4). moved : (F, P, 3) metres since the first frame.
+    camera : without distortion. cam_from_world : (F, 3, 4). moved : (F, P, 3) metres since the first frame.
     measured : occluded, cut, height_px, as in `Band`.
     """
 
     room: Room
     people: list[Person]
-    K: Array
-    size: tuple[int, int]
+    camera: Camera
     cam_from_world: Array
     moved: Array
     measured: dict[str, float]
@@ -61,20 +60,22 @@ def sample_scene(
     if plant == "nobody":
         count = 0
     focal = rng.uniform(*difficulty.focal) * max(size[0], size[1] * 16 / 9)
-    K = np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
+    camera = Camera("SIMPLE_PINHOLE", *size, (focal, size[0] / 2, size[1] / 2))
     best: tuple[float, Scene] | None = None
     group: list[Person] = []
+    cast_at_group = _people_caster(group)
     for attempt in range(_TRIES):
         if attempt % 4 == 0:  # paths are cheaper than people
             group = _sample_group(rng, difficulty, count)
+            cast_at_group = _people_caster(group)
         path = sample_path(rng, frames, fps, difficulty.path, rng.uniform(*difficulty.aim_m))
         if plant == "static_camera":
             path = np.repeat(path[:1], frames, axis=0)
         elif plant == "pure_rotation":
-            path = _rotation_only(path, difficulty.path)
+            path = _rotation_only(path)
         room = _sample_room(rng, difficulty, group, path)
-        measured = measure(room, group, K, size, path)
-        scene = Scene(room, group, K, size, path, np.zeros((frames, count, 3)), measured)
+        measured = measure(room, group, cast_at_group, camera, path)
+        scene = Scene(room, group, camera, path, np.zeros((frames, count, 3)), measured)
         miss = _miss(difficulty, measured)
         if best is None or miss < best[0]:
             best = (miss, scene)
@@ -83,7 +84,7 @@ def sample_scene(
     assert best is not None
     scene = best[1]
     if plant == "moving_person" and count:
-        scene = replace(scene, moved=_walk(rng, scene))
+        scene = replace(scene, moved=_walk(scene))
     return scene
 
 
@@ -169,17 +170,17 @@ def _sample_room(rng: np.random.Generator, difficulty: Difficulty, people: list[
     return Room(size, np.array(boxes, dtype=np.float64).reshape(-1, 2, 3))
 
 
-def _rotation_only(path: Array, settings: PathSettings) -> Array:
+def _rotation_only(path: Array) -> Array:
     """A camera that turns on the spot."""
     centre = camera_center(path[len(path) // 2])
     turn = np.deg2rad(np.linspace(-9, 9, len(path)))
     distance = np.linalg.norm(centre[:2])
     ahead = np.arctan2(-centre[1], -centre[0])
     targets = centre + distance * np.stack([np.cos(ahead + turn), np.sin(ahead + turn), 0 * turn - 0.1], axis=1)
-    return np.stack([look_at(centre, target) for target in targets])
+    return look_at(np.broadcast_to(centre, targets.shape), targets)
 
 
-def _walk(rng: np.random.Generator, scene: Scene) -> Array:
+def _walk(scene: Scene) -> Array:
     """(F, P, 3): the first person walks ahead, the others stand."""
     moved = np.zeros_like(scene.moved)
     share = np.linspace(0, 1, len(moved))
@@ -187,55 +188,67 @@ def _walk(rng: np.random.Generator, scene: Scene) -> Array:
     return moved
 
 
-def people_caster(people: list[Person], room: Room):
-    """A `Caster` at people and furniture, without looks."""
-    rig = AnnyRig.load()
-    corners = [person.vertices[rig.faces] for person in people]
-    owner = [np.full(len(rig.faces), i) for i in range(len(people))]
-    for low, high in room.boxes:
-        corners.append(_box_triangles(low, high))
-        owner.append(np.full(12, -1))
-    if not corners:
-        return lambda o, d: (np.full(len(d), -1), np.full(len(d), np.inf))
+def _people_caster(people: list[Person]) -> Caster:
+    """A `Caster` at people, without looks or a room."""
+    if not people:
+        return lambda origins, _: (np.full(len(origins), -1), np.full(len(origins), np.inf))
+    faces, count = AnnyRig.load().faces, len(people[0].vertices)
+    triangles = np.concatenate([faces + i * count for i in range(len(people))])
+    return _mesh_caster(np.concatenate([p.vertices for p in people]), triangles, np.arange(len(people)))
+
+
+def _mesh_caster(vertices: Array, triangles: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]) -> Caster:
+    """A `Caster` at equally large groups of triangles, (T, 3) in all, one an owner."""
     scene = EmbreeScene()
-    mesh = TriangleMesh(scene, np.concatenate(corners).astype(np.float32))
-    owners = np.concatenate(owner)
+    mesh = TriangleMesh(scene, vertices.astype(np.float32), triangles.astype(np.int32))
+    each = len(triangles) // len(owners)
 
     def cast(origins: Array, directions: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        assert mesh is not None  # embree does not keep it alive
         found = scene.run(
             np.ascontiguousarray(origins, dtype=np.float32),
             np.ascontiguousarray(directions, dtype=np.float32),
             output=1,
         )
         hit = found["primID"] >= 0
-        return np.where(hit, owners[np.maximum(found["primID"], 0)], -1), np.where(hit, found["tfar"], np.inf)
+        return np.where(hit, owners[found["primID"] // each], -1), np.where(hit, found["tfar"], np.inf)
 
-    cast.mesh = mesh  # type: ignore[attr-defined]  # embree does not keep the mesh alive
     return cast
 
 
-def _box_triangles(low: Array, high: Array) -> Array:
-    corner = np.array([[(low, high)[(i >> k) & 1][k] for k in range(3)] for i in range(8)])
-    quads = ((0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (0, 2, 6, 4), (1, 3, 7, 5))
-    return np.array([[corner[q[0]], corner[q[i]], corner[q[i + 1]]] for q in quads for i in (1, 2)])
+def _with_furniture(cast: Caster, room: Room) -> Caster:
+    """The same with a room's boxes in the way."""
+    if not len(room.boxes):
+        return cast
+    corner, along, down = room.rectangles()[SHELL:].swapaxes(0, 1)
+    corners = np.stack([corner, corner + along, corner + down, corner + along + down], axis=1).reshape(-1, 3)
+    halves = np.concatenate([[4 * i + np.array([0, 1, 2]), 4 * i + np.array([1, 3, 2])] for i in range(len(corner))])
+    cast_at_boxes = _mesh_caster(corners, halves, np.array([-1]))
+
+    def cast_at_all(origins: Array, directions: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        (person, distance), (_, box) = cast(origins, directions), cast_at_boxes(origins, directions)
+        return np.where(box < distance, -1, person), np.minimum(box, distance)
+
+    return cast_at_all
 
 
-def measure(room: Room, people: list[Person], K: Array, size: tuple[int, int], path: Array) -> dict[str, float]:
+def measure(room: Room, people: list[Person], cast_at_people: Caster, camera: Camera, path: Array) -> dict[str, float]:
     """What `Band` bounds, at a few views of a path."""
     if not people:
         return {"occluded": 0.0, "cut": 0.0, "height_px": 0.0}
-    cast = people_caster(people, room)
+    cast = _with_furniture(cast_at_people, room)
     joints = np.stack([p.joints for p in people])
+    some = np.stack([p.vertices[::11] for p in people])
     inside = hidden = 0
     cut = np.zeros(len(people), dtype=bool)
     heights = []
     for view in np.unique(np.linspace(0, len(path) - 1, _VIEWS).astype(int)):
-        visible, within = joints_seen(cast, K, path[view], joints, size)
+        visible, within = joints_seen(cast, camera, path[view], joints)
         inside += int(within.sum())
         hidden += int((within & ~visible).sum())
         cut |= ~within.all(1) & within.any(1)
-        pixels, _ = project(K, path[view], np.stack([p.vertices[::11] for p in people]))
-        heights.extend(np.ptp(pixels[..., 1], axis=1)[within.any(1)] * 540 / size[1])
+        pixels = camera.project(transform(path[view], some))
+        heights.extend(np.ptp(pixels[..., 1], axis=1)[within.any(1)] * 540 / camera.height)
     return {
         "occluded": hidden / max(inside, 1),
         "cut": float(cut.mean()),

@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.float32]
 
 #: Levels of the pyramid; the coarsest texel is 2**(LEVELS - 1) of the finest.
 LEVELS = 5
 #: Texels repeated round every texture, so that coarse levels do not take in a neighbour.
 _PAD = 2**LEVELS
+_SCALES = (0.5 ** np.arange(LEVELS)).astype(np.float32)
 #: By this much cloth may be lighter than its garment's colour; textures are stored divided by it.
 CLOTH_WHITE = 1.3
+_GAP = 0.45  # brightness between planks or tiles
 
 
 def cloud(rng: np.random.Generator, height: int, width: int, octaves: int = 5, finest: int = 2) -> Image:
@@ -28,10 +31,18 @@ def cloud(rng: np.random.Generator, height: int, width: int, octaves: int = 5, f
     return out / np.float32(np.sqrt(octaves))
 
 
+def _tinted(colour: npt.NDArray, shade: Image) -> Image:
+    """A picture (H, W, 3) of one colour (3,), lighter and darker by shade (H, W)."""
+    out = np.empty((*shade.shape, 3), dtype=np.float32)
+    for channel in range(3):  # whole channels: numpy is slow at rows of three numbers
+        np.multiply(shade, np.float32(colour[channel]), out=out[..., channel])
+    return out
+
+
 def wall(rng: np.random.Generator, height: int, width: int) -> Image:
     """Paint with stains, and pictures hung on it."""
     base = rng.uniform(0.45, 0.85, 3).astype(np.float32)
-    out = base * (1 + 0.07 * cloud(rng, height, width, 6)[..., None])
+    out = _tinted(base, 1 + 0.07 * cloud(rng, height, width, 6))
     for _ in range(int(rng.integers(8, 15))):
         h, w = int(rng.uniform(0.12, 0.4) * height), int(rng.uniform(0.12, 0.45) * height)
         y, x = int(rng.uniform(0, height - h)), int(rng.uniform(0, max(width - w, 1)))
@@ -51,7 +62,9 @@ def picture(rng: np.random.Generator, height: int, width: int) -> Image:
         else:
             corners = np.array(centre) + rng.uniform(-size, size, (int(rng.integers(3, 6)), 2))
             cv2.fillPoly(out, [corners.astype(np.int32)], colour, cv2.LINE_AA)
-    out *= 1 + 0.1 * cloud(rng, height, width, 3)[..., None]
+    shade = 1 + 0.1 * cloud(rng, height, width, 3)
+    for channel in range(3):
+        out[..., channel] *= shade
     cv2.rectangle(out, (0, 0), (width - 1, height - 1), rng.uniform(0, 0.4, 3).tolist(), max(3, height // 40))
     return out
 
@@ -62,18 +75,18 @@ def floor(rng: np.random.Generator, height: int, width: int) -> Image:
     long, short = (int(rng.uniform(200, 400)), int(rng.uniform(40, 90))) if rng.random() < 0.5 else (120, 120)
     rows, columns = height // short + 1, width // long + 2
     shade = rng.uniform(0.75, 1.2, (rows, columns)).astype(np.float32)
-    y, x = np.arange(height), np.arange(width)
     shift = rng.integers(0, long, rows)
-    row = y // short
-    column = (x[None] + shift[row][:, None]) // long
-    tone = shade[row[:, None], column]
-    gap = ((y % short) < 2)[:, None] | (((x[None] + shift[row][:, None]) % long) < 2)
-    tone = np.where(gap, np.float32(0.45), tone)
-    return np.clip(base * (tone * (1 + 0.13 * cloud(rng, height, width, 5)))[..., None], 0.02, 1)
+    along = np.arange(width) + shift[:, None]
+    tone = np.take_along_axis(shade, along // long, axis=1)
+    tone[along % long < 2] = _GAP
+    y = np.arange(height)
+    tone = tone[y // short]
+    tone[y % short < 2] = _GAP
+    return np.clip(_tinted(base, tone * (1 + 0.13 * cloud(rng, height, width, 5))), 0.02, 1)
 
 
 def ceiling(rng: np.random.Generator, height: int, width: int) -> Image:
-    out = np.float32(0.85) * (1 + 0.05 * cloud(rng, height, width, 6)[..., None]) * np.ones(3, dtype=np.float32)
+    out = _tinted(np.ones(3), np.float32(0.85) * (1 + 0.05 * cloud(rng, height, width, 6)))
     step = int(rng.uniform(90, 160))
     out[::step] *= 0.7
     out[:, ::step] *= 0.7
@@ -102,62 +115,72 @@ def weave(rng: np.random.Generator, size: int) -> Image:
     return np.repeat(np.clip(out, 0.2, CLOTH_WHITE)[..., None] / CLOTH_WHITE, 3, axis=2).astype(np.float32)
 
 
+def _in_rows(sizes: list[tuple[int, int]], width: int) -> tuple[list[tuple[int, int]], int, int]:
+    """Corners of boxes (width, height) put side by side into rows, the tall ones first; width and height of it all."""
+    places = [(0, 0)] * len(sizes)
+    x = y = row = used = 0
+    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i][1]):
+        w, h = sizes[i]
+        if x + w > width:
+            x, y, row = 0, y + row, 0
+        places[i] = (x, y)
+        x, row = x + w, max(row, h)
+        used = max(used, x)
+    return places, used, y + row
+
+
 @dataclass
 class Atlas:
-    """Textures side by side in one picture.
+    """Textures side by side, and the same halved again and again, all in one picture.
 
     Attributes
     ----------
-    levels : `LEVELS` pictures (H, W, 3) float32, each half of the one before.
-    origins : (x, y) of every texture in level 0, in the order given. sizes : (width, height) likewise.
+    picture : (H, W, 3) float32; level 0 at its left, the other levels below each other at its right.
+    corners : (LEVELS, 2) x, y of every level in it.
+    origins : (x, y) of every texture in level 0, in the order given.
     """
 
-    levels: list[Image]
+    picture: Image
+    corners: Numbers
     origins: list[tuple[int, int]]
-    sizes: list[tuple[int, int]]
 
     @classmethod
     def pack(cls, textures: list[Image]) -> Atlas:
-        """Put textures into rows of one picture, the tall ones first."""
-        width = max(4096, max(t.shape[1] for t in textures) + 2 * _PAD)
-        order = sorted(range(len(textures)), key=lambda i: -textures[i].shape[0])
-        x = y = row = 0
-        origins = [(0, 0)] * len(textures)
-        for i in order:
-            h, w = textures[i].shape[0] + 2 * _PAD, textures[i].shape[1] + 2 * _PAD
-            if x + w > width:
-                x, y, row = 0, y + row, 0
-            origins[i] = (x + _PAD, y + _PAD)
-            x, row = x + w, max(row, h)
+        """Put textures into rows, the tall ones first."""
+        sizes = [(t.shape[1] + 2 * _PAD, t.shape[0] + 2 * _PAD) for t in textures]
+        widest = max(w for w, _ in sizes)
+        # of many widths the one that leaves least empty: the picture is hundreds of megabytes
+        layouts = [_in_rows(sizes, width) for width in range(widest, max(widest, 8192) + 1, 64)]
+        places, width, height = min(layouts, key=lambda layout: layout[1] * layout[2])
+        origins = [(x + _PAD, y + _PAD) for x, y in places]
         unit = 2 ** (LEVELS - 1)
-        height = -(-(y + row) // unit) * unit
-        picture = np.zeros((height, width, 3), dtype=np.float32)
+        width, height = (-(-side // unit) * unit for side in (width, height))
+        picture = np.zeros((height, width + width // 2, 3), dtype=np.float32)
         for texture, (left, top) in zip(textures, origins, strict=True):
-            padded = cv2.copyMakeBorder(texture, *(_PAD,) * 4, cv2.BORDER_REPLICATE)
-            picture[top - _PAD : top - _PAD + padded.shape[0], left - _PAD : left - _PAD + padded.shape[1]] = padded
-        levels = [picture]
-        for _ in range(LEVELS - 1):
-            levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-        return cls(levels, origins, [(t.shape[1], t.shape[0]) for t in textures])
+            bottom, right = top + texture.shape[0], left + texture.shape[1]
+            picture[top:bottom, left:right] = texture
+            rows = picture[top:bottom]
+            rows[:, left - _PAD : left], rows[:, right : right + _PAD] = rows[:, left, None], rows[:, right - 1, None]
+            columns = picture[:, left - _PAD : right + _PAD]
+            columns[top - _PAD : top], columns[bottom : bottom + _PAD] = columns[top], columns[bottom - 1]
+        corners = [(0, 0)]
+        level = picture[:, :width]
+        for _ in range(1, LEVELS):
+            level = cv2.resize(level, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            top = 0 if len(corners) == 1 else corners[-1][1] + 2 * level.shape[0]
+            corners.append((width, top))
+            picture[top : top + level.shape[0], width : width + level.shape[1]] = level
+        return cls(picture, np.array(corners, dtype=np.float32), origins)
 
-    def sample(self, uv: npt.NDArray[np.float32], level: npt.NDArray[np.float32]) -> Image:
-        """Colours (N, 3) at places (N, 2) of level 0, between the two levels next to `level` (N,)."""
-        level = np.clip(level, 0, LEVELS - 1.001)
+    def sample(self, u: Numbers, v: Numbers, level: Numbers) -> Image:
+        """Colours (N, 3) at places u, v (N,) of level 0, between the two levels next to `level` (N,); N < 2**15."""
+        level = np.clip(level, np.float32(0), np.float32(LEVELS - 1.001))
         lower = level.astype(np.int64)
-        out = np.empty((len(uv), 3), dtype=np.float32)
-        for i in np.unique(lower):
-            chosen = np.flatnonzero(lower == i)
-            share = (level[chosen] - i)[:, None]
-            out[chosen] = (1 - share) * self._at(i, uv[chosen]) + share * self._at(i + 1, uv[chosen])
-        return out
+        share = np.repeat(level - lower.astype(np.float32), 3).reshape(-1, 3)
+        return np.asarray((1 - share) * self._at(lower, u, v) + share * self._at(lower + 1, u, v))
 
-    def _at(self, level: int, uv: npt.NDArray[np.float32]) -> Image:
-        scale = np.float32(0.5**level)
-        places = uv * scale - np.float32(0.5)
-        rows = -(-len(places) // 4096)  # remap takes pictures of at most 32767 a side
-        padded = np.zeros((rows * 4096, 2), dtype=np.float32)
-        padded[: len(places)] = places
-        maps = padded.reshape(rows, 4096, 2)
-        picture = self.levels[level]
-        found = cv2.remap(picture, maps[..., 0], maps[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found.reshape(-1, 3)[: len(places)], dtype=np.float32)
+    def _at(self, level: npt.NDArray[np.int64], u: Numbers, v: Numbers) -> Image:
+        scale, half = _SCALES[level], np.float32(0.5)
+        x, y = (corner[level] + (p * scale - half) for corner, p in zip(self.corners.T.copy(), (u, v), strict=True))
+        found = cv2.remap(self.picture, x[None], y[None], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(found[0], dtype=np.float32)

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
+from mcbench.cameras.camera import Camera, transform
 from mcbench.synth.camera_path import look_at
 from mcbench.synth.clip import surfaces_caster
 from mcbench.synth.people import make_people
 from mcbench.synth.poses import sample_pose
 from mcbench.synth.renderer import Renderer
-from mcbench.synth.surfaces import Room, build_surfaces
+from mcbench.synth.room import Room
+from mcbench.synth.surfaces import build_surfaces
 from mcbench.synth.textures import LEVELS, Atlas
-from mcbench.synth.visibility import joints_seen, project, vertices_seen
+from mcbench.synth.visibility import joints_seen, vertices_seen
 
-K = np.array([[300.0, 0, 160], [0, 300, 90], [0, 0, 1]])
-SIZE = (320, 180)
+CAMERA = Camera("SIMPLE_PINHOLE", 320, 180, (300.0, 160.0, 90.0))
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,12 @@ def staged():
 def test_a_person_is_drawn_where_the_camera_says(staged):
     people, surfaces = staged
     pose = look_at(np.array([0.5, -3.5, 1.4]), np.array([0.0, 0.0, 0.9]))
-    picture = Renderer(surfaces, K, SIZE).render(pose)
+    picture = Renderer(surfaces, CAMERA).render(pose)
     assert picture.rgb.shape == (180, 320, 3) and np.isfinite(picture.rgb).all()
-    assert (picture.triangle >= 0).all()  # the room is closed
-    rows, columns = np.nonzero(surfaces.person[picture.triangle] == 0)
-    pixels, _ = project(K, pose, people[0].vertices)
+    assert (picture.depth > 0).all() and (picture.depth < 15).all()  # the room is closed
+    rows, columns = np.nonzero(picture.person == 0)
+    np.testing.assert_array_equal(surfaces.person[picture.triangle[rows, columns]], 0)
+    pixels = CAMERA.project(transform(pose, people[0].vertices))
     assert columns.min() == pytest.approx(pixels[:, 0].min(), abs=1.5)
     assert columns.max() + 1 == pytest.approx(pixels[:, 0].max(), abs=1.5)
     assert rows.min() == pytest.approx(pixels[:, 1].min(), abs=1.5)
@@ -45,9 +47,9 @@ def test_a_person_is_drawn_where_the_camera_says(staged):
 def test_depth_is_the_distance_along_the_axis(staged):
     _, surfaces = staged
     pose = look_at(np.array([0.0, -4.0, 1.4]), np.array([0.0, 0.0, 1.4]))
-    picture = Renderer(surfaces, K, SIZE).render(pose)
+    picture = Renderer(surfaces, CAMERA).render(pose)
     place = (slice(52, 70), slice(100, 125))  # the far wall, 4.5 m behind the middle
-    wall = surfaces.person[picture.triangle[place]] < 0
+    wall = picture.person[place] < 0
     assert wall.mean() > 0.5
     np.testing.assert_allclose(picture.depth[place][wall], 8.5, rtol=1e-4)
 
@@ -56,12 +58,12 @@ def test_who_stands_behind_is_hidden_and_who_is_in_front_is_not(staged):
     people, surfaces = staged
     pose = look_at(np.array([0.0, -3.5, 1.2]), np.array([0.0, 0.0, 0.9]))
     joints = np.stack([p.joints for p in people])
-    visible, within = joints_seen(surfaces_caster(surfaces), K, pose, joints, SIZE)
+    visible, within = joints_seen(surfaces_caster(surfaces), CAMERA, pose, joints)
     assert visible[0].mean() > 0.8
     torso = [0, 3, 6, 9]
     assert within[1][torso].all() and not visible[1][torso].any()
     other_side = look_at(np.array([0.0, 4.2, 1.2]), np.array([0.0, 0.0, 0.9]))
-    visible, _ = joints_seen(surfaces_caster(surfaces), K, other_side, joints, SIZE)
+    visible, _ = joints_seen(surfaces_caster(surfaces), CAMERA, other_side, joints)
     assert visible[1][torso].all() and not visible[0][torso].any()
 
 
@@ -69,7 +71,7 @@ def test_skin_that_faces_the_camera_is_seen_and_the_back_is_not(staged):
     people, surfaces = staged
     pose = look_at(np.array([0.0, -3.5, 1.2]), np.array([0.0, 0.0, 0.9]))
     vertices = np.stack([p.vertices for p in people])
-    seen = vertices_seen(surfaces_caster(surfaces), K, pose, vertices, SIZE)
+    seen = vertices_seen(surfaces.blocked, CAMERA, pose, vertices)
     rig = AnnyRig.load()
     torso = rig.part == PARTS.index("torso")
     depth = people[0].vertices[:, 1]
@@ -84,11 +86,11 @@ def test_levels_of_the_atlas_keep_a_texture_mean_and_do_not_bleed():
     atlas = Atlas.pack([noisy, plain])
     for level in range(LEVELS - 1):
         at = np.array(atlas.origins[1], dtype=np.float32) + np.array([[1, 1], [32, 32], [63, 63]])
-        found = atlas.sample(at.astype(np.float32), np.full(3, level, dtype=np.float32))
+        found = atlas.sample(*at.astype(np.float32).T, np.full(3, level, dtype=np.float32))
         np.testing.assert_allclose(found, 0.25, atol=1e-5)
     x, y = np.meshgrid(np.arange(64), np.arange(64))
     places = np.stack([x.ravel(), y.ravel()], 1) + np.array(atlas.origins[0]) + 0.5
-    exact = atlas.sample(places.astype(np.float32), np.zeros(4096, dtype=np.float32))
+    exact = atlas.sample(*places.astype(np.float32).T, np.zeros(4096, dtype=np.float32))
     np.testing.assert_allclose(exact, noisy.reshape(-1, 3), atol=1e-3)
-    coarse = atlas.sample(places.astype(np.float32), np.full(4096, 3.0, dtype=np.float32))
+    coarse = atlas.sample(*places.astype(np.float32).T, np.full(4096, 3.0, dtype=np.float32))
     assert coarse.std() < 0.25 * noisy.std()
