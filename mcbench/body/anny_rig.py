@@ -204,8 +204,6 @@ class AnnyRig:
         found = np.zeros(len(self.bones), dtype=np.int64)
         for i, parent in enumerate(self.parents):
             found[i] = own.get(i, 0 if parent < 0 else found[parent])
-            if self.bones[i].startswith("metacarpal"):
-                found[i] = SMPL24.index("left_wrist" if self.bones[i].endswith(".L") else "right_wrist")
         return found
 
     def phenotypes(self, people: People, rng: np.random.Generator) -> dict[str, Array]:

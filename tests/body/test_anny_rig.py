@@ -54,6 +54,11 @@ def test_bones_of_left_and_right_mirror(rig: AnnyRig) -> None:
 
 def test_parts_are_where_they_belong(rig: AnnyRig, shapes: RestShapes) -> None:
     assert set(np.unique(rig.part)) == set(range(len(PARTS)))
+    known = {"spine01": "torso", "clavicle.L": "torso", "neck02": "neck", "eye.R": "head", "upperarm02.L": "upper_arm",
+             "lowerarm02.R": "forearm", "wrist.L": "hand", "finger3-2.R": "hand", "upperleg02.R": "thigh",
+             "lowerleg02.L": "shank", "foot.R": "foot", "toe1-2.L": "foot"}  # fmt: skip
+    for bone, part in known.items():
+        assert PARTS[rig.part[rig.skinning[:, rig.bone(bone)].argmax()]] == part, bone
     height = {name: shapes.vertices[0, rig.part == i, 2] for i, name in enumerate(PARTS)}
     order = ["foot", "shank", "thigh", "torso", "neck", "head"]
     middles = [np.median(height[name]) for name in order]
