@@ -20,13 +20,14 @@ from mcbench.workspace.workspace import Workspace
 def command(output: Output, workspace: str, truths: tuple[Path, ...], out: Path) -> None:
     """Learn which points of the body a detector's keypoints are, and how noisy, from clips with known truth.
 
-    The scenes need `detect` only. Give the file to `fit` with --keypoint-model; the one that comes with mcbench for
-    BlazePose on the open body was made like this.
+    The scenes need `sfm` and `detect`. Give the file to `fit` with --keypoint-model; the one that comes with mcbench
+    for BlazePose on the open body was made like this.
 
     \b
     Example:
       mcbench synth learn --scenes 12 --difficulty standard --seed 300
       mcbench import learn/clips ws
+      mcbench sfm ws
       mcbench detect ws
       mcbench calibrate ws --truth learn/truth -o blazepose.npz
       mcbench fit other --keypoint-model blazepose.npz

@@ -9,7 +9,8 @@ command = stage_command(
     STAGE,
     """Find the people in the frames of every scene: boxes, keypoints, 3D, masks.
 
-    Scenes without people are rejected (no_people). Keypoints imported with the source are used as they are.
+    Needs the cameras of `sfm`. Scenes without people are rejected (no_people). Keypoints imported with the source are
+    used as they are.
 
     \b
     Examples:

@@ -36,6 +36,9 @@ SETTLED = 0.025
 #: Margin of the last look: the body at more pixels. On rendered people it lowers the error of the landmarks by a tenth;
 #: to look like that from the start loses feet and people who are cut.
 CLOSE = 1.05
+#: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
+PRIOR_MARGINS = (MARGIN, 1.0)
+EXPECTED = 2 * SETTLED
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
 
@@ -64,12 +67,15 @@ class BlazePoseDetector:
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
     ) -> list[PersonDetection]:
         pyramid = Pyramid(image)
-        groups = [[region] for prior in priors if (region := roi_from_keypoints(prior)) is not None]
-        if search:
-            groups += self._candidates(pyramid)
         found: list[PersonDetection] = []
         taken: list[Landmarks] = []
-        for group in groups:
+        for prior in priors:
+            reading = self._expected(pyramid, prior)
+            if reading is not None and reading[1] > 0.0:
+                found.append(_person(pyramid, *reading))
+                if reading[1] >= GOOD:
+                    taken.append(reading[0])
+        for group in self._candidates(pyramid) if search else []:
             for region in group[:MAX_TRIES]:
                 looks = self._look(pyramid, region, taken)
                 if _one_of(looks[-1], taken):
@@ -81,6 +87,26 @@ class BlazePoseDetector:
                     taken.append(looks[-1])
                     break
         return distinct(found, self.keypoint_set)
+
+    def _expected(self, image: Pyramid, prior: np.ndarray) -> tuple[Landmarks, float] | None:
+        """What is read near a prior (33, 2) px, and its score: of several readings, the one nearest to the prior.
+
+        Looks wander to someone who stands before the one expected; a closer region may then show the right one.
+        """
+        nearest, least = None, np.inf
+        for margin in PRIOR_MARGINS:
+            region = roi_from_keypoints(prior, margin)
+            if region is None:
+                return None
+            looks = self._look(image, region, [])
+            readings = [(_best(looks), _score(looks))] if len(looks) > 1 else []
+            for landmarks, score in (*readings, (looks[0], _score_at(looks[0], prior))):
+                distance = _distance_to(landmarks, prior)
+                if score > 0.0 and (nearest is None or distance < least):
+                    nearest, least = (landmarks, score), distance
+                if score >= GOOD and distance < EXPECTED:
+                    return nearest
+        return nearest
 
     def _candidates(self, image: Pyramid) -> list[list[Roi]]:
         """Regions of the candidates, best first, those whose heads overlap together."""
@@ -108,12 +134,24 @@ def _score(looks: list[Landmarks]) -> float:
     factor that falls with the last movements.
     """
     last, presence = looks[-1], float(np.mean([look.presence for look in looks]))
-    if presence < MIN_PRESENCE or len(looks) < 3:
+    if len(looks) < 3:
+        return 0.0
+    wandered = max(0.0, _distance(last, looks[-2]) - SETTLED, _distance(looks[-2], looks[-3]) - SETTLED)
+    return _score_of(last, presence, wandered)
+
+
+def _score_of(last: Landmarks, presence: float, wandered: float) -> float:
+    if presence < MIN_PRESENCE:
         return 0.0
     best = np.argsort(-_limbs(last.score))[:BEST_JOINTS]
     weight, covered = _limbs(last.score)[best], _limbs(last.mask_at(last.points))[best]
-    wandered = max(0.0, _distance(last, looks[-2]) - SETTLED, _distance(looks[-2], looks[-3]) - SETTLED)
     return presence * float(np.exp(-wandered / UNSETTLED)) * float(weight @ covered) / BEST_JOINTS
+
+
+def _score_at(look: Landmarks, prior: np.ndarray) -> float:
+    """The score of a single look: as of several, with the distance from the prior in the place of movement."""
+    wandered = max(0.0, _distance_to(look, prior) - EXPECTED)
+    return _score_of(look, look.presence, wandered)
 
 
 def _best(looks: list[Landmarks]) -> Landmarks:
@@ -142,7 +180,7 @@ def _centers(length: float, side: float) -> np.ndarray:
     return np.linspace(side / 2, length - side / 2, count) if count > 1 else np.array([length / 2])
 
 
-def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
+def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:
     """The region for the landmarks of a person whose keypoints (33, 2) px are about known; None without hips."""
     limbs = _limbs(keypoints)
     shoulders, hips = limbs[:2].mean(0), limbs[6:8].mean(0)
@@ -150,13 +188,19 @@ def roi_from_keypoints(keypoints: np.ndarray) -> Roi | None:
         return None
     radius = 1.1 * np.nanmax(np.linalg.norm(keypoints - hips, axis=1))
     up = (shoulders - hips) / max(float(np.linalg.norm(shoulders - hips)), 1e-6)
-    return Roi.from_axis(hips, hips + radius * up, MARGIN) if radius > 1.0 else None
+    return Roi.from_axis(hips, hips + radius * up, margin) if radius > 1.0 else None
 
 
 def _distance(a: Landmarks, b: Landmarks) -> float:
     """Median distance of the limb joints, in radii of the smaller body's circle."""
     steps = np.linalg.norm(_limbs(a.points) - _limbs(b.points), axis=1)
     return float(np.median(steps)) / max(min(a.radius, b.radius), 1e-6)
+
+
+def _distance_to(landmarks: Landmarks, prior: np.ndarray) -> float:
+    """Median distance of the limb joints that a prior (33, 2) px knows, in radii of the body's circle."""
+    steps = np.linalg.norm(_limbs(landmarks.points) - _limbs(prior), axis=1)
+    return float(np.nanmedian(steps)) / max(landmarks.radius, 1e-6)
 
 
 def _limbs(values: np.ndarray) -> np.ndarray:

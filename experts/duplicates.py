@@ -76,14 +76,18 @@ def _part_of(person: PersonDetection, whole: PersonDetection, keypoint_set: str)
 
 def _misread(person: PersonDetection, kept: Sequence[PersonDetection]) -> bool:
     """Whether a detection is a bad reading of silhouettes that much better ones have taken."""
+    return misread(person, [other for other in kept if person.score < MISREAD_SCORE * other.score])
+
+
+def misread(person: PersonDetection, others: Sequence[PersonDetection]) -> bool:
+    """Whether the silhouettes of others cover a detection's own: right where the others are surely there."""
     axis = (np.arange(MASK_SIZE) + 0.5) / MASK_SIZE
     grid = np.stack(np.meshgrid(axis, axis), axis=-1) * (person.box[2:] - person.box[:2]) + person.box[:2]
     own = grid.reshape(-1, 2)
     own = own[_on_mask(person, own)]
     covered = np.zeros(len(own), bool)
-    for other in kept:
-        if person.score < MISREAD_SCORE * other.score:
-            covered |= _on_mask(other, own)
+    for other in others:
+        covered |= _on_mask(other, own)
     return bool(covered.sum() > MISREAD_COVERED * len(own))
 
 

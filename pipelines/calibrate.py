@@ -30,7 +30,7 @@ def calibrate(
 ) -> KeypointModel:
     """Learn a keypoint model from the workspace's detections and write it to `out`.
 
-    Only `detect` need have run: the truth's own cameras are used.
+    Only `sfm` and `detect` need have run: the truth's own cameras are used.
 
     Raises
     ------

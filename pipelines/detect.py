@@ -1,29 +1,29 @@
 """The stage that finds people in the frames of a scene.
 
-People stand still and the camera moves little from frame to frame, so whoever was found in one frame is looked for
-again in the next (forward pass), and whoever is found late is looked for in the frames before (backward pass).
+Some frames are searched. Cameras are known by now and people stand still, so whoever is found is looked for again at
+their place in every frame (`mcbench.pipelines.second_look`); whom no cameras place is followed from frame to frame.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from mcbench.cameras.views import Views
+from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
-from mcbench.dataset.source import Frame, Source
+from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
 from mcbench.experts.base import Detector, PersonDetection, detector_class
-from mcbench.experts.duplicates import distinct, same_person
+from mcbench.pipelines.looking import Looker, People, flatten
+from mcbench.pipelines.second_look import second_look
 from mcbench.workspace.stage import Stage, StageContext
 
 AUTO, IMPORTED, DEFAULT = "auto", "imported", "blazepose"
-
-#: Decoded frames held at once by the backward pass, bytes.
-_MEMORY = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,23 @@ class DetectSettings:
         },
     )
     search_every: int = field(
-        default=3,
+        default=6,
         metadata={
-            "help": "Search every so many of a video's frames for people; in the others follow those known, and search "
-            "only if someone is lost. Photos are all searched."
+            "help": "Search every so many of a video's frames for people; in the others look only for those known. "
+            "Photos are all searched."
+        },
+    )
+    second_look: bool = field(
+        default=True,
+        metadata={
+            "help": "Look again for people whom the cameras tell the place of, in every frame; else only follow people "
+            "from frame to frame."
         },
     )
     min_score: float = field(default=0.4, metadata={"help": "Drop detections below this score."})
+    min_expected_score: float = field(
+        default=0.3, metadata={"help": "... and below this one where the second look expects somebody."}
+    )
     max_people: int = field(default=20, metadata={"help": "Keep this many people a frame at most, the best ones."})
     confident_score: float = field(
         default=0.5, metadata={"help": "Score from which a detection shows that the scene has people."}
@@ -83,9 +93,10 @@ def run(context: StageContext[DetectSettings]) -> dict[str, Any]:
     else:
         detector = _detector_class(settings)()
         looked_at = spread(len(source.frames), settings.max_frames)
-        people = find_people(context, source, looked_at, detector)
-        _require_people(people, settings)
-        detections = flatten(detector, looked_at, people)
+        views = Views.from_cameras(SceneCameras.load(context.inputs["sfm"] / "cameras.json"))
+        people = find_people(context, source, looked_at, detector, views)
+        _require_people(list(people.values()), settings)
+        detections = flatten(detector, people)
     detections.save(context.out / "detections.npz")
     return {
         "detector": detections.detector,
@@ -112,43 +123,28 @@ def spread(count: int, wanted: int) -> list[int]:
 
 
 def find_people(
-    context: StageContext[DetectSettings], source: Source, indices: Sequence[int], detector: Detector
-) -> list[list[PersonDetection]]:
-    """The people in the frames `indices`, by falling score, forward and then backward."""
+    context: StageContext[DetectSettings], source: Source, frames: Sequence[int], detector: Detector, views: Views
+) -> People:
+    """The people in some of the frames, by falling score."""
     settings = context.settings
-    people: dict[int, list[PersonDetection]] = {}
+    video = source.kind == "video"
+    searched = list(frames[:: max(1, settings.search_every)] if video else frames)
+    again = settings.second_look and len(views) > 0
+    total = (2 * len(searched) + 3 * len(frames)) if again else (len(searched) + 2 * len(frames))
+    done = 0
 
-    def kept(found: list[PersonDetection]) -> list[PersonDetection]:
-        return [p for p in found if p.score >= settings.min_score][: settings.max_people]
+    def step(label: str) -> None:
+        nonlocal done
+        done += 1
+        context.progress(done, total, label)
 
-    before: list[PersonDetection] = []
-    for done, (frame, image) in enumerate(source.images(indices)):
-        context.progress(done, 2 * len(indices), "people")
-        expected = [p.keypoints for p in before]
-        here: list[PersonDetection] = []
-        searched = source.kind != "video" or done % max(1, settings.search_every) == 0
-        if not searched:
-            here = kept(detector.detect(image, expected, search=False))
-        if searched or len(here) < len(expected):
-            here = kept(detector.detect(image, expected))
-        before = people[frame.index] = here
-    after: list[PersonDetection] = []
-    for done, (frame, image) in enumerate(_backwards(source, indices)):
-        context.progress(len(indices) + done, 2 * len(indices), "people, backwards")
-        here = people[frame.index]
-        lost = [p.keypoints for p in after if not any(same_person(p, q, detector.keypoint_set) for q in here)]
-        if lost:
-            here = kept(distinct([*here, *detector.detect(image, lost, search=False)], detector.keypoint_set))
-        after = people[frame.index] = here
-    return [people[i] for i in indices]
-
-
-def _backwards(source: Source, indices: Sequence[int]) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Frames and images from the last to the first, some of them held in memory at a time."""
-    largest = max((3 * source.frames[i].width * source.frames[i].height for i in indices), default=1)
-    chunk = max(1, _MEMORY // largest)
-    for stop in range(len(indices), 0, -chunk):
-        yield from reversed(list(source.images(indices[max(0, stop - chunk) : stop])))
+    looker = Looker(source, detector, settings.min_score, step)
+    found = looker.search(searched)
+    if again:
+        people = second_look(found, frames, views, looker, settings.min_expected_score)
+    else:
+        people = looker.follow({i: found.get(i, []) for i in frames}, {i: [] for i in frames})
+    return {i: sorted(people[i][: settings.max_people], key=lambda p: -p.score) for i in frames}
 
 
 def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSettings) -> None:
@@ -162,20 +158,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-def flatten(detector: Detector, indices: Sequence[int], people: Sequence[list[PersonDetection]]) -> Detections:
-    """One flat record of the people in the frames `indices`; at least one person."""
-    rows = [(index, person) for index, frame in zip(indices, people, strict=True) for person in frame]
-    return Detections(
-        keypoint_set=detector.keypoint_set,
-        detector=f"{detector.name} {detector.version}",
-        frame=np.array([index for index, _ in rows], np.int64),
-        score=np.array([p.score for _, p in rows], np.float32),
-        box=np.array([p.box for _, p in rows], np.float32),
-        keypoints=np.array([p.keypoints for _, p in rows], np.float32),
-        keypoint_score=np.array([p.keypoint_score for _, p in rows], np.float32),
-        keypoints3d=np.array([p.keypoints3d for _, p in rows], np.float32),
-        mask=np.array([p.mask for _, p in rows], np.uint8),
-    )
-
-
-STAGE = Stage(name="detect", version=1, inputs=("source",), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=2, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

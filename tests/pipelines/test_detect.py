@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
+from standing import arc_of_cameras, seen, standing_person
 
+from mcbench.cameras.camera import Camera
+from mcbench.cameras.views import Views
+from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Frame, Source
 from mcbench.errors import InputError, Rejected
 from mcbench.experts.base import PersonDetection
 from mcbench.experts.weights import weight_digest
-from mcbench.pipelines import detect
+from mcbench.pipelines import detect, looking
 from mcbench.pipelines.detect import DetectSettings, spread
 from mcbench.pipelines.weights import fetch_weights
 from mcbench.workspace.stage import StageContext
@@ -74,10 +79,18 @@ def make_source(folder: Path, images: Sequence[np.ndarray]) -> Source:
     return source
 
 
-def run(tmp_path: Path, source: Source, **settings: object) -> tuple[dict[str, object], Detections]:
-    out = tmp_path / "out"
+def run(
+    tmp_path: Path, source: Source, cameras: SceneCameras | None = None, **settings: object
+) -> tuple[dict[str, object], Detections]:
+    """`cameras` of the frames; without, no frame has a pose."""
+    out, sfm = tmp_path / "out", tmp_path / "sfm"
     out.mkdir(exist_ok=True)
-    summary = detect.run(StageContext("s", {"source": source.folder}, out, DetectSettings(**settings)))  # type: ignore[arg-type]
+    sfm.mkdir(exist_ok=True)
+    lens = Camera("PINHOLE", 200, 120, (200.0, 200.0, 100.0, 60.0))
+    unposed = SceneCameras([FrameCamera(f.index, f.name, lens, None) for f in source.frames])
+    (cameras or unposed).save(sfm / "cameras.json")
+    inputs = {"source": source.folder, "sfm": sfm}
+    summary = detect.run(StageContext("s", inputs, out, DetectSettings(**settings)))  # type: ignore[arg-type]
     return summary, Detections.load(out / "detections.npz")
 
 
@@ -112,7 +125,7 @@ def test_backward_pass_in_small_pieces_is_the_same(
     Scripted.searched = {4: [50.0, 150.0]}
     Scripted.there = {i: [50.0, 150.0] for i in range(6)}
     whole = run(tmp_path, scripted)
-    monkeypatch.setattr(detect, "_MEMORY", 2 * 120 * 200 * 3)
+    monkeypatch.setattr(looking, "_MEMORY", 2 * 120 * 200 * 3)
     pieces = run(tmp_path, scripted)
     assert whole[0] == pieces[0]
     np.testing.assert_array_equal(whole[1].keypoints, pieces[1].keypoints)
@@ -124,16 +137,41 @@ def test_max_frames_and_max_people(tmp_path: Path, scripted: Source) -> None:
     assert found.frame.tolist() == [0, 0, 5, 5]
 
 
-def test_video_is_searched_now_and_then_and_when_someone_is_lost(tmp_path: Path, scripted: Source) -> None:
+def test_video_is_searched_now_and_then_and_people_are_followed(tmp_path: Path, scripted: Source) -> None:
     video = PhotosAsVideo(**{**vars(scripted), "kind": "video"})
     Scripted.searched = {i: [50.0] for i in (0, 5)}
     Scripted.there = {i: [50.0] for i in (0, 1, 4, 5)}
-    context = StageContext("s", {}, tmp_path, DetectSettings(search_every=5))
-    people = detect.find_people(context, video, list(range(6)), Scripted())
-    assert [len(p) for p in people] == [1, 1, 0, 0, 1, 1]
-    forward = [(0, True), (1, False), (2, False), (2, True), (3, False), (4, False), (5, True)]
-    backward = [(4, False), (3, False)]
-    assert Scripted.calls == forward + backward
+    steps: list[tuple[int, int | None]] = []
+    context = StageContext(
+        "s", {}, tmp_path, DetectSettings(search_every=5), lambda done, total, label: steps.append((done, total))
+    )
+    people = detect.find_people(context, video, list(range(6)), Scripted(), Views.from_cameras(SceneCameras([])))
+    assert [len(people[i]) for i in range(6)] == [1, 1, 0, 0, 1, 1]
+    searched = [(0, True), (5, True)]
+    followed = [(1, False), (2, False), (4, False), (3, False)]
+    assert Scripted.calls == searched + followed
+    assert steps == [(i, 14) for i in range(1, 15)]
+
+
+@pytest.mark.parametrize("second_look", [True, False])
+def test_the_second_look_can_be_switched_off(
+    tmp_path: Path, scripted: Source, monkeypatch: pytest.MonkeyPatch, second_look: bool
+) -> None:
+    """A woman is found in three of six views far apart: only the cameras tell where she is in the others."""
+    cameras, ann = arc_of_cameras(6), standing_person(1.2, 0.5)
+
+    class Knowing(Scripted):
+        def detect(
+            self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
+        ) -> list[PersonDetection]:
+            index = int(image[0, 0, 0])
+            points = seen(cameras, ann, index)
+            near = any(np.abs(prior - points).max() < 2 for prior in priors)
+            return [replace(person(0.0), keypoints=points)] if near or (search and index in (0, 2, 5)) else []
+
+    monkeypatch.setattr(detect, "detector_class", lambda name: Knowing)
+    _, found = run(tmp_path, scripted, cameras, second_look=second_look)
+    assert found.frame.tolist() == ([0, 1, 2, 3, 4, 5] if second_look else [0, 2, 5])
 
 
 @pytest.mark.parametrize(("score", "frames"), [(0.9, 1), (0.45, 6), (0.9, 0)])

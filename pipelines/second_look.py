@@ -1,0 +1,124 @@
+"""The second look of `detect`: people stand still and cameras are known, so where they are is known in every frame.
+
+Whom the first look saw in a few frames is triangulated, projected into every frame and looked for there. How well a
+detection agrees with the projected skeletons then tells whose it is, and which of two is the better one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcbench.cameras.camera import Array
+from mcbench.cameras.views import Views
+from mcbench.experts.duplicates import distinct, misread
+from mcbench.fitting.association import AssociationSettings, Track, associate
+from mcbench.fitting.association_observations import Observations, explain
+from mcbench.fitting.expected import expected_keypoints
+from mcbench.joints import joint_set
+from mcbench.pipelines.looking import Looker, People, flatten
+
+#: Detections that make a person worth looking for in the frames that were searched, and in all of them. Two agree by
+#: chance now and then; but then nothing agrees with them elsewhere.
+_GUESS, _SURE = 2, 3
+#: A detection is a track's up to this cost (`explain`: 0 agrees with the skeleton, 1 does not); below the lesser one,
+#: nothing better is looked for. Good detections of rendered people cost 0.01 to 0.1, other people's more than 0.6.
+_GATE, _GOOD = 0.5, 0.1
+
+
+def second_look(found: People, frames: Sequence[int], views: Views, looker: Looker, min_score: float) -> People:
+    """Look again for the people that a search has found.
+
+    Parameters
+    ----------
+    found : the people of the frames searched.
+    frames : all frames to look at.
+    min_score : drop detections of expected people below this score; it may be low, as the geometry speaks for them.
+
+    Returns
+    -------
+    The people of all frames. In a frame, everyone whom the cameras confirm has the detection that agrees best with
+    their skeleton, and comes before the others.
+    """
+    guesses = _tracks(found, views, looker, _GUESS)
+    seen = _look(found, guesses, views, looker, min_score)
+    found = {i: distinct([*found[i], *seen[i]], looker.detector.keypoint_set) for i in found}
+    # Who was found too seldom for a track is followed as in any clip, and may be one after that.
+    people = {i: found.get(i, []) for i in frames}
+    confirmed, others = _settle(people, people, _tracks(people, views, looker, _SURE), views, looker)
+    others = looker.follow(others, confirmed)
+    people = {i: confirmed[i] + others[i] for i in frames}
+    tracks = _tracks(people, views, looker, _SURE)
+    seen = _look(people, tracks, views, looker, min_score)
+    confirmed, others = _settle(people, {i: people[i] + seen[i] for i in frames}, tracks, views, looker)
+    return {i: confirmed[i] + others[i] for i in frames}
+
+
+def _tracks(people: People, views: Views, looker: Looker, min_detections: int) -> list[Track]:
+    settings = replace(AssociationSettings(), min_detections=min_detections)
+    return associate(views, flatten(looker.detector, people), settings)
+
+
+def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker, min_score: float) -> People:
+    """What is newly found, in the frames of `people`, of tracks that nobody there shows well."""
+    joints = joint_set(looker.detector.keypoint_set)
+    cost = _costs(people, tracks, views, looker)
+    seen: People = {i: [] for i in people}
+    for frame, image in looker.source.images(list(people)):
+        view = views.of_frame(frame.index)
+        expected = {} if view is None else expected_keypoints(views, view, tracks, joints)
+        for track, keypoints in expected.items():
+            if cost[frame.index][:, track].min(initial=1.0) > _GOOD:
+                seen[frame.index] += looker.detector.detect(image, [keypoints], search=False)
+        looker.step("people, again")
+    cost = _costs(seen, tracks, views, looker)
+    return {
+        i: [p for p, c in zip(seen[i], cost[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _GATE]
+        for i in seen
+    }
+
+
+def _costs(people: People, tracks: Sequence[Track], views: Views, looker: Looker) -> dict[int, Array]:
+    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown."""
+    detections = flatten(looker.detector, people)
+    cost = np.full((len(detections), len(tracks)), np.inf)
+    if cost.size:
+        settings = AssociationSettings()
+        observations = Observations.from_detections(views, detections, settings)
+        skeletons = np.stack([track.points[observations.body] for track in tracks])
+        cost[observations.row] = explain(observations, skeletons, settings).cost
+    return {i: cost[detections.frame == i] for i in people}
+
+
+def _settle(
+    people: People, candidates: People, tracks: Sequence[Track], views: Views, looker: Looker
+) -> tuple[People, People]:
+    """For each frame, the candidate that agrees best with each track, and those of `people` that are nobody of them.
+
+    candidates : the people and further detections of a frame.
+    """
+    cost = _costs(candidates, tracks, views, looker)
+    confirmed: People = {}
+    others: People = {}
+    for i, here in candidates.items():
+        best = _best(cost[i])
+        confirmed[i] = []
+        for n in best:
+            if not looker.is_among(here[n], confirmed[i]):
+                confirmed[i].append(here[n])
+        others[i] = [p for p in people[i] if not looker.is_among(p, confirmed[i]) and not misread(p, confirmed[i])]
+    return confirmed, others
+
+
+def _best(cost: Array) -> list[int]:
+    """Who of a frame's detections agrees best with each track, best first; `cost` (detections, tracks).
+
+    A detection counts for the track it agrees with best: one that has another track's limbs is never this track's.
+    """
+    best: dict[int, int] = {}
+    for n in np.argsort(cost.min(axis=1, initial=np.inf), kind="stable"):
+        if cost[n].min(initial=np.inf) <= _GATE:
+            best.setdefault(int(cost[n].argmin()), int(n))
+    return list(best.values())

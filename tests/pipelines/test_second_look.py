@@ -1,0 +1,156 @@
+"""The second look: people stand in a room, cameras are known, and a scripted detector sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from standing import HEIGHT, WIDTH, arc_of_cameras, seen, standing_person
+
+from mcbench.cameras.views import Views
+from mcbench.dataset.source import Frame, Source
+from mcbench.experts.base import PersonDetection
+from mcbench.pipelines.looking import Looker, People
+from mcbench.pipelines.second_look import second_look
+
+FRAMES = 8
+CAMERAS = arc_of_cameras(FRAMES)
+ANN, BOB = standing_person(-0.6, 0.0), standing_person(0.6, 0.3)
+
+
+def reading(keypoints: np.ndarray, score: float = 0.9) -> PersonDetection:
+    box = np.concatenate([keypoints.min(0), keypoints.max(0)])
+    return PersonDetection(score, box, keypoints, np.ones(17), np.zeros((17, 3)), np.full((32, 32), 255, np.uint8))
+
+
+class Scripted:
+    """Reads, at a prior, the people of the script whose limbs lie within 8 px of it (median); a frame's index is its
+    red value.
+
+    there : by frame, who is to be seen there.
+    mistakes : by frame, what is read at any prior besides.
+    priors : those it was given, by frame.
+    """
+
+    name, version, keypoint_set = "scripted", "1", "coco17"
+
+    def __init__(self, there: People, mistakes: People | None = None) -> None:
+        self.there, self.mistakes = there, mistakes or {}
+        self.priors: dict[int, list[np.ndarray]] = {i: [] for i in range(FRAMES)}
+
+    @staticmethod
+    def resources() -> Mapping[str, str]:
+        return {}
+
+    def detect(
+        self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
+    ) -> list[PersonDetection]:
+        assert not search
+        index = int(image[0, 0, 0])
+        self.priors[index] += priors
+        here = [
+            person
+            for person in self.there.get(index, [])
+            if any(np.median(np.linalg.norm(person.keypoints - prior, axis=1)) < 8 for prior in priors)
+        ]
+        return here + (self.mistakes.get(index, []) if len(priors) else [])
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    folder = tmp_path_factory.mktemp("source")
+    (folder / "images").mkdir()
+    frames = [Frame(i, f"{i:04d}.png", None, WIDTH, HEIGHT) for i in range(FRAMES)]
+    for frame in frames:
+        cv2.imwrite(str(folder / "images" / frame.name), np.full((HEIGHT, WIDTH, 3), frame.index, np.uint8))
+    return Source(Path(folder), "test", "images", "images", frames, list(range(FRAMES)))
+
+
+def look(source: Source, detector: Scripted, found: People) -> People:
+    views = Views.from_cameras(CAMERAS)
+    steps: list[str] = []
+    people = second_look(found, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
+    assert len(steps) == len(found) + 3 * FRAMES
+    return people
+
+
+def everywhere(*people: np.ndarray) -> People:
+    return {i: [reading(seen(CAMERAS, points, i)) for points in people] for i in range(FRAMES)}
+
+
+def places(people: People, frame: int) -> list[np.ndarray]:
+    return [p.keypoints for p in people[frame]]
+
+
+def test_found_in_three_frames_seen_in_all_at_the_projected_place(source: Source) -> None:
+    there = everywhere(ANN, BOB)
+    detector = Scripted(there)
+    people = look(source, detector, {i: there[i] for i in (0, 3, 7)})
+    assert [len(people[i]) for i in range(FRAMES)] == [2] * FRAMES
+    for i in (1, 2, 4, 5, 6):
+        true = [seen(CAMERAS, points, i) for points in (ANN, BOB)]
+        assert len(detector.priors[i]) == 2
+        for prior in detector.priors[i]:
+            assert min(np.abs(prior - points).max() for points in true) < 0.5
+    assert detector.priors[0] == detector.priors[7] == []  # found well enough
+
+
+def test_two_views_that_agree_find_the_others(source: Source) -> None:
+    """Photos: everyone is searched for in every view, and found in two."""
+    there = everywhere(ANN)
+    people = look(source, Scripted(there), {i: there[i] if i in (1, 6) else [] for i in range(FRAMES)})
+    assert [len(people[i]) for i in range(FRAMES)] == [1] * FRAMES
+
+
+def test_a_frame_without_a_pose_keeps_what_it_has(source: Source) -> None:
+    there = everywhere(ANN)
+    views = Views.from_cameras(CAMERAS)
+    views = Views(views.frame[:-1], views.cameras[:-1], views.K[:-1], views.cam_from_world[:-1])
+    looker = Looker(source, Scripted({i: there[i] for i in range(7)}), 0.4, lambda label: None)
+    people = second_look({i: there[i] for i in (0, 3, 6, 7)}, range(FRAMES), views, looker, 0.3)
+    assert [len(people[i]) for i in range(FRAMES)] == [1] * FRAMES
+
+
+def test_a_reading_of_a_neighbour_is_not_the_one_expected(source: Source) -> None:
+    """Where Bob is hidden, the detector reads Ann at his place, more surely than before: once Ann, no Bob."""
+    there = everywhere(ANN, BOB)
+    there[5] = there[5][:1]
+    again = reading(seen(CAMERAS, ANN, 5) + 6.0, 1.0)
+    people = look(source, Scripted(there, {5: [again]}), {i: there[i] for i in (0, 3, 7)})
+    assert [len(people[i]) for i in range(FRAMES)] == [2, 2, 2, 2, 2, 1, 2, 2]
+    np.testing.assert_array_equal(people[5][0].keypoints, seen(CAMERAS, ANN, 5))  # the one that agrees better
+
+
+def test_a_mixture_of_two_people_gives_way_to_the_right_reading(source: Source) -> None:
+    """The search read Bob with Ann's legs in frame 3, with a better score than the right one has."""
+    there = everywhere(ANN, BOB)
+    right = there[3][1].keypoints
+    mixed = right.copy()
+    mixed[13:] = there[3][0].keypoints[13:]
+    there[3][1] = reading(right, 0.5)
+    found = {i: list(there[i]) for i in (0, 3, 5, 7)}
+    found[3][1] = reading(mixed, 0.95)
+    people = look(source, Scripted(there), found)
+    assert len(people[3]) == 2
+    assert any(np.array_equal(points, right) for points in places(people, 3))
+
+
+def test_doubtful_readings_are_believed_down_to_the_lower_score(source: Source) -> None:
+    there = everywhere(ANN)
+    there[1], there[2] = ([reading(there[i][0].keypoints, score)] for i, score in ((1, 0.35), (2, 0.25)))
+    people = look(source, Scripted(there), {i: there[i] for i in (0, 3, 7)})
+    assert [len(people[i]) for i in range(4)] == [1, 1, 0, 1]
+
+
+def test_who_walks_is_followed_and_kept(source: Source) -> None:
+    """No still skeleton explains someone who walks; the frames beside the one searched show them all the same."""
+    ann = everywhere(ANN)
+    walk = [seen(CAMERAS, standing_person(0.6 + 0.03 * i, 0.3 + 0.3 * i), i) for i in range(FRAMES)]
+    start = reading(walk[3], 0.6)
+    beside = {i: [reading(walk[3] + 3.0 * (i - 3), 0.6)] for i in (2, 4)}
+    there = {i: ann[i] + beside.get(i, []) for i in range(FRAMES)}
+    people = look(source, Scripted(there), {0: ann[0], 3: [*ann[3], start], 7: ann[7]})
+    assert [len(people[i]) for i in range(FRAMES)] == [1, 1, 2, 2, 2, 1, 1, 1]
