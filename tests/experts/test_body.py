@@ -12,7 +12,9 @@ import pytest
 from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.triangulation import reprojection, triangulate
 from mcbench.experts.base import MASK_SIZE, PersonDetection, detector_class, detector_names
+from mcbench.experts.blazepose import Landmarks
 from mcbench.experts.body import BlazePoseDetector, roi_from_keypoints, search_regions
+from mcbench.experts.crops import Roi
 from mcbench.joints import BLAZEPOSE33
 
 LIMBS = [f"{side}_{j}" for side in ("left", "right") for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]
@@ -178,3 +180,33 @@ def test_region_of_a_prior_holds_the_person_head_up() -> None:
     upside_down = roi_from_keypoints(-keypoints)
     assert upside_down is not None and abs(abs(upside_down.angle) - np.pi) < 1e-9
     assert roi_from_keypoints(np.full((33, 2), np.nan)) is None
+
+
+def test_looks_that_wander_to_a_neighbour_are_taken_again_more_closely(
+    blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a region as wide as usual the network sees the man before the woman expected, in a closer one her."""
+    rng = np.random.default_rng(0)
+    woman = np.array([300.0, 200.0]) + 40 * rng.normal(size=(33, 2))
+    man = woman + np.array([60.0, 0.0])
+    regions: list[float] = []
+
+    def landmarks(image: object, roi: Roi) -> Landmarks:
+        regions.append(roi.size)
+        wide = roi_from_keypoints(woman)
+        assert wide is not None
+        points = man if roi.size > 0.9 * wide.size else woman
+        hips = points[[23, 24]].mean(0)
+        radius = 1.1 * float(np.linalg.norm(points - hips, axis=1).max())
+        mask = np.ones((256, 256), np.float32)
+        return Landmarks(
+            0.9, points, np.ones(33), np.zeros((33, 3)), mask, roi, hips, hips - [0.0, radius * roi.size / wide.size]
+        )
+
+    monkeypatch.setattr(blazepose, "_landmark", landmarks)
+    (found,) = blazepose.detect(np.zeros((400, 600, 3), np.uint8), [woman], search=False)
+    np.testing.assert_array_equal(found.keypoints, woman)
+    first = len(regions)
+    (found,) = blazepose.detect(np.zeros((400, 600, 3), np.uint8), [man], search=False)
+    np.testing.assert_array_equal(found.keypoints, man)
+    assert len(regions) - first < first  # who is where they are expected needs no closer region

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcbench.experts.base import MASK_SIZE, PersonDetection
-from mcbench.experts.duplicates import distinct, limb_joints, pose_distance, same_person
+from mcbench.experts.duplicates import distinct, limb_joints, misread, pose_distance, same_person
 from mcbench.joints import BLAZEPOSE33, COCO17
 
 #: A standing person 100 px tall, hips at the origin: limb joints as `limb_joints` orders them.
@@ -78,3 +78,12 @@ def test_worse_reading_of_one_silhouette_goes(score: float, left: int) -> None:
         score, other.box + 200, other.keypoints + 200, other.keypoint_score, other.keypoints3d, other.mask
     )
     assert len(distinct([person(mask=255), beside], "coco17")) == 2
+
+
+def test_a_misreading_is_told_by_surer_people_whatever_its_score() -> None:
+    sure = person(score=0.4, mask=255)
+    inside = person((3, 3), score=0.9, scale=0.8, mask=255)
+    beside = person((60, 0), score=0.9, mask=255)
+    assert misread(inside, [sure])
+    assert not misread(beside, [sure])
+    assert not misread(inside, [])
