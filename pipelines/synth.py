@@ -21,7 +21,7 @@ from mcbench.workspace.stage import Progress
 SUMMARY = "summary.json"
 SUMMARY_FORMAT = "mcbench-synth/1"
 #: Raised whenever the same settings would give other clips.
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ class Surfaces:
 
     def cast(self, origins: npt.ArrayLike, directions: npt.ArrayLike) -> Hits:
         """First hits of rays (N, 3) that start in the room; `origins` may be one for all, (1, 3)."""
-        starts, ways = (np.ascontiguousarray(x, dtype=np.float32) for x in (origins, directions))
-        rectangle, s, t, distance = self.room.shell(starts.T, ways.T.copy())
+        starts, columns = (np.ascontiguousarray(np.asarray(x, dtype=np.float32).T) for x in (origins, directions))
+        rectangle, s, t, distance = self.room.shell(starts, columns)
+        starts, ways = starts.T, np.ascontiguousarray(columns.T)
         found = self._scene.run(np.ascontiguousarray(np.broadcast_to(starts, ways.shape)), ways, output=1)
         known, u, v = found["primID"], found["u"], found["v"]
         known[found["tfar"] > distance] = -1  # nothing, or what is beyond a wall

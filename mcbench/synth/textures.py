@@ -115,20 +115,6 @@ def weave(rng: np.random.Generator, size: int) -> Image:
     return np.repeat(np.clip(out, 0.2, CLOTH_WHITE)[..., None] / CLOTH_WHITE, 3, axis=2).astype(np.float32)
 
 
-def _in_rows(sizes: list[tuple[int, int]], width: int) -> tuple[list[tuple[int, int]], int, int]:
-    """Corners of boxes (width, height) put side by side into rows, the tall ones first; width and height of it all."""
-    places = [(0, 0)] * len(sizes)
-    x = y = row = used = 0
-    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i][1]):
-        w, h = sizes[i]
-        if x + w > width:
-            x, y, row = 0, y + row, 0
-        places[i] = (x, y)
-        x, row = x + w, max(row, h)
-        used = max(used, x)
-    return places, used, y + row
-
-
 @dataclass
 class Atlas:
     """Textures side by side, and the same halved again and again, all in one picture.
@@ -147,14 +133,17 @@ class Atlas:
     @classmethod
     def pack(cls, textures: list[Image]) -> Atlas:
         """Put textures into rows, the tall ones first."""
-        sizes = [(t.shape[1] + 2 * _PAD, t.shape[0] + 2 * _PAD) for t in textures]
-        widest = max(w for w, _ in sizes)
-        # of many widths the one that leaves least empty: the picture is hundreds of megabytes
-        layouts = [_in_rows(sizes, width) for width in range(widest, max(widest, 8192) + 1, 64)]
-        places, width, height = min(layouts, key=lambda layout: layout[1] * layout[2])
-        origins = [(x + _PAD, y + _PAD) for x, y in places]
+        width = max(4096, max(t.shape[1] for t in textures) + 2 * _PAD)
+        x = y = row = 0
+        origins = [(0, 0)] * len(textures)
+        for i in sorted(range(len(textures)), key=lambda i: -textures[i].shape[0]):
+            h, w = textures[i].shape[0] + 2 * _PAD, textures[i].shape[1] + 2 * _PAD
+            if x + w > width:
+                x, y, row = 0, y + row, 0
+            origins[i] = (x + _PAD, y + _PAD)
+            x, row = x + w, max(row, h)
         unit = 2 ** (LEVELS - 1)
-        width, height = (-(-side // unit) * unit for side in (width, height))
+        width, height = (-(-side // unit) * unit for side in (width, y + row))
         picture = np.zeros((height, width + width // 2, 3), dtype=np.float32)
         for texture, (left, top) in zip(textures, origins, strict=True):
             bottom, right = top + texture.shape[0], left + texture.shape[1]

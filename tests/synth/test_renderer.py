@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
 from mcbench.cameras.camera import Camera, transform
@@ -12,7 +14,7 @@ from mcbench.synth.clip import surfaces_caster
 from mcbench.synth.people import make_people
 from mcbench.synth.poses import sample_pose
 from mcbench.synth.renderer import Renderer
-from mcbench.synth.room import Room
+from mcbench.synth.room import Grid, Panels, Room
 from mcbench.synth.surfaces import build_surfaces
 from mcbench.synth.textures import LEVELS, Atlas
 from mcbench.synth.visibility import joints_seen, vertices_seen
@@ -52,6 +54,42 @@ def test_depth_is_the_distance_along_the_axis(staged):
     wall = picture.person[place] < 0
     assert wall.mean() > 0.5
     np.testing.assert_allclose(picture.depth[place][wall], 8.5, rtol=1e-4)
+
+
+def test_rays_meet_the_room_where_its_triangles_are(staged):
+    _, surfaces = staged
+    rng = np.random.default_rng(4)
+    rays = rng.standard_normal((4000, 3)).astype(np.float32)
+    start = np.array([[0.5, -3.5, 1.4]], dtype=np.float32)
+    hits = surfaces.cast(start, rays)
+    scene = EmbreeScene()
+    mesh = TriangleMesh(scene, surfaces.vertices, surfaces.triangles.astype(np.int32))
+    found = scene.run(np.repeat(start, len(rays), axis=0), rays, output=1)
+    assert mesh is not None  # embree does not keep it alive
+    np.testing.assert_allclose(hits.distance, found["tfar"], rtol=1e-4)
+    person = surfaces.person[found["primID"]]
+    np.testing.assert_array_equal(np.where(hits.triangle >= 0, surfaces.person[hits.triangle], -1), person)
+    room = hits.triangle < 0
+    corner, along, down = surfaces.room.rectangles()[hits.rectangle[room]].swapaxes(0, 1)
+    place = corner + hits.s[room, None] * along + hits.t[room, None] * down
+    np.testing.assert_allclose(place, (start + hits.distance[:, None] * rays)[room], atol=1e-4)
+    ahead = surfaces.blocked(np.repeat(start, len(rays), axis=0), rays, hits.distance * 1.01)
+    short = surfaces.blocked(np.repeat(start, len(rays), axis=0), rays, hits.distance * 0.99)
+    assert ahead.all() and not short.any()
+
+
+def test_light_is_that_of_the_corners_of_the_triangle_that_is_hit():
+    grid = Grid(0, 3, 2)
+    light = np.random.default_rng(0).uniform(0, 1, 12).astype(np.float32)
+    uv = np.stack(np.meshgrid(np.arange(4.0), np.arange(3.0)), axis=-1).reshape(-1, 2).astype(np.float32)
+    panels = Panels([grid], uv, light, np.array([2]), np.array([100], dtype=np.float32))
+    weights = np.array([[0.5, 0.2, 0.3], [0.1, 0.8, 0.1], [1, 0, 0], [0, 0, 1]])
+    for corners in grid.triangles():
+        places = (weights @ uv[corners]).astype(np.float32).T
+        s, t = places / np.array([[3], [2]], dtype=np.float32)
+        found = panels.look(np.zeros(4, dtype=np.int64), s, t, np.ones((3, 4), dtype=np.float32))
+        np.testing.assert_allclose(found[0], weights @ light[corners], atol=1e-5)
+        np.testing.assert_allclose(found[1:3], places, atol=1e-5)
 
 
 def test_who_stands_behind_is_hidden_and_who_is_in_front_is_not(staged):
