@@ -130,7 +130,8 @@ def find_people(
     video = source.kind == "video"
     searched = list(frames[:: max(1, settings.search_every)] if video else frames)
     again = settings.second_look and len(views) > 0
-    total = (2 * len(searched) + 3 * len(frames)) if again else (len(searched) + 2 * len(frames))
+    # Frames are gone through once to search, twice to follow, and once for each round of the second look.
+    total = len(searched) + (2 * len(frames) if video or not again else 0) + again * (len(searched) + len(frames))
     done = 0
 
     def step(label: str) -> None:
@@ -158,4 +159,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=2, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=3, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

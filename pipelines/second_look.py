@@ -26,6 +26,8 @@ _GUESS, _SURE = 2, 3
 #: A detection is a track's up to this cost (`explain`: 0 agrees with the skeleton, 1 does not); below the lesser one,
 #: nothing better is looked for. Good detections of rendered people cost 0.01 to 0.1, other people's more than 0.6.
 _GATE, _GOOD = 0.5, 0.1
+#: New detections must agree this well: looked for at one place, they agree with it more easily than found ones.
+_NEW = 0.36
 
 
 def second_look(found: People, frames: Sequence[int], views: Views, looker: Looker, min_score: float) -> People:
@@ -45,11 +47,12 @@ def second_look(found: People, frames: Sequence[int], views: Views, looker: Look
     guesses = _tracks(found, views, looker, _GUESS)
     seen = _look(found, guesses, views, looker, min_score)
     found = {i: distinct([*found[i], *seen[i]], looker.detector.keypoint_set) for i in found}
-    # Who was found too seldom for a track is followed as in any clip, and may be one after that.
     people = {i: found.get(i, []) for i in frames}
-    confirmed, others = _settle(people, people, _tracks(people, views, looker, _SURE), views, looker)
-    others = looker.follow(others, confirmed)
-    people = {i: confirmed[i] + others[i] for i in frames}
+    if looker.source.kind == "video":
+        # Who was found too seldom for a track is followed as in any clip, and may be one after that.
+        confirmed, others = _settle(people, people, _tracks(people, views, looker, _SURE), views, looker)
+        others = looker.follow(others, confirmed)
+        people = {i: confirmed[i] + others[i] for i in frames}
     tracks = _tracks(people, views, looker, _SURE)
     seen = _look(people, tracks, views, looker, min_score)
     confirmed, others = _settle(people, {i: people[i] + seen[i] for i in frames}, tracks, views, looker)
@@ -75,7 +78,7 @@ def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker,
         looker.step("people, again")
     cost = _costs(seen, tracks, views, looker)
     return {
-        i: [p for p, c in zip(seen[i], cost[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _GATE]
+        i: [p for p, c in zip(seen[i], cost[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _NEW]
         for i in seen
     }
 
