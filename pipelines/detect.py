@@ -159,4 +159,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=3, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=4, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

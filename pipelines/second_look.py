@@ -28,6 +28,8 @@ _GUESS, _SURE = 2, 3
 _GATE, _GOOD = 0.5, 0.1
 #: New detections must agree this well: looked for at one place, they agree with it more easily than found ones.
 _NEW = 0.36
+#: Cost of left and right exchanged: worth another look, and worse than a fair reading of the right sides.
+_SWAPPED = 0.2
 
 
 def second_look(found: People, frames: Sequence[int], views: Views, looker: Looker, min_score: float) -> People:
@@ -91,7 +93,8 @@ def _costs(people: People, tracks: Sequence[Track], views: Views, looker: Looker
         settings = AssociationSettings()
         observations = Observations.from_detections(views, detections, settings)
         skeletons = np.stack([track.points[observations.body] for track in tracks])
-        cost[observations.row] = explain(observations, skeletons, settings).cost
+        explanation = explain(observations, skeletons, settings)
+        cost[observations.row] = explanation.cost + _SWAPPED * explanation.flipped
     return {i: cost[detections.frame == i] for i in people}
 
 

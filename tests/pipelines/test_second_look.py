@@ -13,6 +13,7 @@ from standing import HEIGHT, WIDTH, arc_of_cameras, seen, standing_person
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Frame, Source
 from mcbench.experts.base import PersonDetection
+from mcbench.joints import COCO17
 from mcbench.pipelines.looking import Looker, People
 from mcbench.pipelines.second_look import second_look
 
@@ -175,3 +176,13 @@ def test_in_photos_nobody_is_followed(photos: Source) -> None:
     people = look(photos, detector, {i: there[i] if i == 3 else [] for i in range(FRAMES)})
     assert [len(people[i]) for i in range(FRAMES)] == [0, 0, 0, 1, 0, 0, 0, 0]
     assert not any(detector.priors.values())
+
+
+def test_left_and_right_exchanged_give_way_to_the_right_sides(source: Source) -> None:
+    there = everywhere(ANN)
+    right = seen(CAMERAS, ANN, 3)
+    found = {i: there[i] for i in (0, 3, 5, 7)}
+    found[3] = [reading(right[list(COCO17.flip)], 0.95)]
+    there[3] = [reading(right + 2.0, 0.6)]  # not quite as near
+    people = look(source, Scripted(there), found)
+    assert [p.score for p in people[3]] == [0.6]
