@@ -2,7 +2,8 @@
 
 People stand still, so a body is evaluated once an iteration, whatever the number of views: each keypoint's
 reprojection errors are first summed up into 3 x 3 normal equations of its place, then pulled back to the body's
-unknowns through the Jacobian of the reduced body.
+unknowns through the Jacobian of the reduced body. What a detector takes for a hip differs from person to person; such
+an offset of a keypoint, the same in all views, is an unknown with a prior of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import block_diag
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.camera import transform
@@ -19,7 +21,7 @@ from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.robust import geman_mcclure
 from mcbench.fitting.solver import ArrowSystem, DenseSystem
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, PersonState
 
 Array = npt.NDArray[np.float64]
 
@@ -107,32 +109,56 @@ def pull_back(normals: PointNormals, d_points: Array) -> tuple[Array, Array]:
 class PersonEnergy:
     """Energy of one person whose body, in metres, is shrunk into the views' world by exp(-log_scale).
 
+    Translation and offsets stay in the views' world: were offsets shrunk, their prior would pay for small people.
+
     Attributes
     ----------
     body : the body reduced to the detector's keypoints.
     observations : what the views say.
     priors : on shape and pose.
     kernel : Geman-McClure's scale, in standard deviations.
+    offset_sd : (K,) standard deviation, an axis, of the offsets of the keypoints, units of the views' world.
     """
 
     body: ReducedBody
     observations: PersonObservations
     priors: Priors
     kernel: float
+    offset_sd: Array
 
-    def linearise_with_scale(self, state: BodyState, log_scale: float) -> DenseSystem:
+    def points(self, state: PersonState) -> Array:
+        """Keypoints (K, 3) as the detector sees them, m."""
+        return evaluate(self.body, state.body).points + state.offsets
+
+    def linearise_with_scale(self, state: PersonState, log_scale: float) -> DenseSystem:
         """The quadratic model over the state's unknowns and, last, the log-scale."""
-        at_origin = evaluate(self.body, replace(state, transl=np.zeros(3)))
+        at_origin = evaluate(self.body, replace(state.body, transl=np.zeros(3)))
         shrink = np.exp(-log_scale)
         points = at_origin.points * shrink
-        normals = reprojection(points + state.transl, self.observations, self.kernel)
-        d_points = np.concatenate([at_origin.d_points * shrink, -points[..., None]], axis=-1)
-        d_points[..., -4:-1] = np.eye(3)  # transl is in the views' world
-        gradient, hessian = pull_back(normals, d_points)
-        prior_value, prior_gradient, prior_hessian = self.priors.linearise(state)
-        gradient[:-1] += prior_gradient
-        hessian[:-1, :-1] += prior_hessian
-        return DenseSystem(normals.value + prior_value, gradient, hessian)
+        normals = reprojection(points + state.offsets + state.body.transl, self.observations, self.kernel)
+
+        n, m = state.body.size, state.offsets.size
+        offset, last = slice(n, n + m), n + m
+        by_body = at_origin.d_points * shrink  # (K, 3, n)
+        by_body[..., n - 3 :] = np.eye(3)  # transl is in the views' world
+        outer = np.concatenate([by_body, -points[..., None]], axis=-1)
+        rest = np.r_[:n, last]
+        gradient, hessian = np.zeros(n + m + 1), np.zeros((n + m + 1, n + m + 1))
+        gradient[rest], hessian[np.ix_(rest, rest)] = pull_back(normals, outer)
+        # an offset moves its own keypoint alone
+        gradient[offset] = normals.gradient.ravel()
+        coupling = (normals.hessian @ outer).reshape(m, -1)
+        hessian[offset, rest], hessian[rest, offset] = coupling, coupling.T
+        hessian[offset, offset] = block_diag(*normals.hessian)
+
+        prior_value, prior_gradient, prior_hessian = self.priors.linearise(state.body)
+        gradient[:n] += prior_gradient
+        hessian[:n, :n] += prior_hessian
+        precision = np.repeat(self.offset_sd, 3) ** -2.0
+        gradient[offset] += precision * state.offsets.ravel()
+        hessian[range(n, last), range(n, last)] += precision
+        offset_value = 0.5 * float(precision @ state.offsets.ravel() ** 2)
+        return DenseSystem(normals.value + prior_value + offset_value, gradient, hessian)
 
 
 @dataclass(frozen=True)
@@ -142,11 +168,11 @@ class PersonProblem:
     energy: PersonEnergy
     log_scale: float = 0.0
 
-    def linearise(self, state: BodyState) -> DenseSystem:
+    def linearise(self, state: PersonState) -> DenseSystem:
         system = self.energy.linearise_with_scale(state, self.log_scale)
         return DenseSystem(system.value, system.gradient[:-1], system.hessian[:-1, :-1])
 
-    def retract(self, state: BodyState, step: Array) -> BodyState:
+    def retract(self, state: PersonState, step: Array) -> PersonState:
         return state.retract(step)
 
 
@@ -154,7 +180,7 @@ class PersonProblem:
 class SceneState:
     """All people of a scene and its log-scale: log of metres a unit of the views' world."""
 
-    people: tuple[BodyState, ...]
+    people: tuple[PersonState, ...]
     log_scale: float
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,10 @@ class PersonObservations:
     def select(self, mask: npt.NDArray[np.bool_]) -> PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    def with_noise(self, factor: float) -> PersonObservations:
+        """The same with the variance of all errors times `factor`."""
+        return replace(self, sigma=self.sigma * np.sqrt(factor))
 
 
 def observe(

@@ -1,6 +1,7 @@
 """Fit the bodies of a scene: tracks in, people in a metric world out.
 
-The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone;
+The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone, twice,
+as the residuals of the first fit tell the noise of the second;
 people whose own scale does not agree with the others' (movers, wrong tracks) are set aside while the rest settle the
 scale of the scene together; then every person is fitted at that scale, measured for movement, and given error bars.
 """
@@ -20,12 +21,12 @@ from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
 from mcbench.fitting.initial import Initialiser
-from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
 from mcbench.fitting.uncertainty import joints_covariance, noise_factor
 from mcbench.joints import joint_set
@@ -87,6 +88,15 @@ class SceneFit:
     unfitted: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Alone:
+    """A person fitted alone: the energy with the keypoint model's own noise, the variance factor found, the state."""
+
+    energy: PersonEnergy
+    noise: float
+    state: PersonState
+
+
 class SceneFitter:
     """Fits people to the detections of a scene.
 
@@ -119,7 +129,7 @@ class SceneFitter:
         if first is None:
             return SceneFit([], 1.0, (np.nan, np.nan), (), tuple(range(len(tracks))))
         rough = views.transformed(Similarity(first, np.eye(3), np.zeros(3)))
-        solved: dict[int, tuple[PersonEnergy, BodyState]] = {}
+        solved: dict[int, _Alone] = {}
         for index, track in enumerate(tracks):
             if (found := self._fit_alone(rough, detections, track, first)) is not None:
                 solved[index] = found
@@ -127,8 +137,8 @@ class SceneFitter:
         scale = first * float(np.exp(log_scale))
         final = views.transformed(Similarity(scale, np.eye(3), np.zeros(3)))
         people = [
-            self._finish(final, detections, tracks[index], index, state, scale / first, votes.get(index))
-            for index, (_, state) in solved.items()
+            self._finish(final, detections, tracks[index], index, alone, scale / first, votes.get(index))
+            for index, alone in solved.items()
         ]
         margin = np.exp(_Z90 * deviation)
         people = [
@@ -148,11 +158,10 @@ class SceneFitter:
             min_score=self._settings.min_score,
             correlation_deg=self._settings.correlation_deg,
         )
-        return PersonEnergy(self._body, observations, self._priors, self._settings.kernel)
+        offset_sd = self._keypoints.bias * STATURE
+        return PersonEnergy(self._body, observations, self._priors, self._settings.kernel, offset_sd)
 
-    def _fit_alone(
-        self, views: Views, detections: Detections, track: Track, scale: float
-    ) -> tuple[PersonEnergy, BodyState] | None:
+    def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
         """A person at the first guess of the scale; None where there are too few views or no orientation.
 
         The lowest energy of several starts: as triangulated, and with left and right swapped, which a detector
@@ -170,47 +179,54 @@ class SceneFitter:
         solutions = [self._solve(energy, start) for start in starts if start is not None]
         if not solutions:
             return None
-        return energy, min(solutions, key=lambda s: s.value).state
+        best = min(solutions, key=lambda s: s.value).state
+        state, noise = self._refine(energy, best, noise_factor(energy, best))
+        return _Alone(energy, noise, state)
 
-    def _solve(self, energy: PersonEnergy, start: BodyState) -> Solution[BodyState]:
+    def _refine(self, energy: PersonEnergy, start: PersonState, noise: float) -> tuple[PersonState, float]:
+        """The fit for this noise of the data, and the noise that its residuals show."""
+        problem = PersonProblem(_with_noise(energy, noise))
+        state = minimise(problem, start, max_iterations=self._settings.max_iterations, tolerance=1e-6).state
+        return state, noise_factor(energy, state)
+
+    def _solve(self, energy: PersonEnergy, start: BodyState) -> Solution[PersonState]:
         wide = PersonProblem(replace(energy, kernel=_WIDE_KERNEL))
         limit = self._settings.max_iterations
-        rough = minimise(wide, start, max_iterations=limit, tolerance=1e-3)
+        first = PersonState.without_offsets(start, len(energy.offset_sd))
+        rough = minimise(wide, first, max_iterations=limit, tolerance=1e-3)
         return minimise(PersonProblem(energy), rough.state, max_iterations=limit, tolerance=1e-6)
 
     def _settle_scale(
-        self, solved: dict[int, tuple[PersonEnergy, BodyState]]
+        self, solved: dict[int, _Alone]
     ) -> tuple[float, float, tuple[int, ...], dict[int, tuple[float, float]]]:
         """Log of the correction to the first scale, its standard deviation, who voted, and everyone's own vote."""
         votes: dict[int, tuple[float, float]] = {}
-        for index, (energy, state) in solved.items():
-            alone = self._solve_with_scale([energy], [state], 0.0)
-            votes[index] = (alone.state.log_scale, float(np.sqrt(_shared_variance(alone))))
+        for index, alone in solved.items():
+            vote = self._solve_with_scale([alone], 0.0)
+            votes[index] = (vote.state.log_scale, float(np.sqrt(_shared_variance(vote))))
         values = np.array([vote for vote, _ in votes.values()])
         deviations = np.array([deviation for _, deviation in votes.values()])
         middle = _weighted_median(values, 1 / deviations**2)
         voters = tuple(
             index
             for index, (vote, deviation) in votes.items()
-            if abs(vote - middle) <= _SCALE_OUTLIER * deviation and not self._moved(*solved[index])
+            if abs(vote - middle) <= _SCALE_OUTLIER * deviation and not self._moved(solved[index])
         )
         voters = voters or tuple(votes)
-        together = self._solve_with_scale([solved[i][0] for i in voters], [solved[i][1] for i in voters], middle)
+        together = self._solve_with_scale([solved[i] for i in voters], middle)
         return together.state.log_scale, float(np.sqrt(_shared_variance(together))), voters, votes
 
-    def _solve_with_scale(
-        self, energies: list[PersonEnergy], states: list[BodyState], log_scale: float
-    ) -> Solution[SceneState]:
+    def _solve_with_scale(self, people: list[_Alone], log_scale: float) -> Solution[SceneState]:
         return minimise(
-            SceneProblem(energies),
-            SceneState(tuple(states), log_scale),
+            SceneProblem([_with_noise(p.energy, max(p.noise, 1.0)) for p in people]),
+            SceneState(tuple(p.state for p in people), log_scale),
             max_iterations=self._settings.max_iterations,
             tolerance=1e-7,
         )
 
     @staticmethod
-    def _moved(energy: PersonEnergy, state: BodyState) -> bool:
-        movement = measure_movement(energy, state, noise_factor(energy, state))
+    def _moved(alone: _Alone) -> bool:
+        movement = measure_movement(alone.energy, alone.state, alone.noise)
         return movement is not None and movement.at_least > _MOVED_TOO_MUCH
 
     def _finish(
@@ -219,19 +235,27 @@ class SceneFitter:
         detections: Detections,
         track: Track,
         index: int,
-        state: BodyState,
+        alone: _Alone,
         growth: float,
         vote: tuple[float, float] | None,
     ) -> PersonFit:
         """Fit at the final scale, starting from the rough fit, whose world was smaller by `growth`."""
-        start = replace(state, transl=state.transl * growth)
-        energy = self._energy(views, detections, track, start.transl)
-        solution = minimise(PersonProblem(energy), start, max_iterations=self._settings.max_iterations, tolerance=1e-8)
-        noise = noise_factor(energy, solution.state)
-        covariance, _ = joints_covariance(energy, solution.state, self._keypoints, noise)
-        movement = measure_movement(energy, solution.state, noise)
+        body = alone.state.body
+        start = PersonState(replace(body, transl=body.transl * growth), alone.state.offsets * growth)
+        energy = self._energy(views, detections, track, start.body.transl)
+        state, noise = self._refine(energy, start, alone.noise)
+        fitted = _with_noise(energy, noise)
+        limit = self._settings.max_iterations
+        solution = minimise(PersonProblem(fitted), state, max_iterations=limit, tolerance=1e-8)
+        covariance = joints_covariance(fitted, solution.state)
+        movement = measure_movement(energy, solution.state, noise_factor(energy, solution.state))
         per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
-        return PersonFit(index, solution.state, energy.observations, covariance, noise, per_weight, movement, vote)
+        body = solution.state.body
+        return PersonFit(index, body, energy.observations, covariance, noise, per_weight, movement, vote)
+
+
+def _with_noise(energy: PersonEnergy, factor: float) -> PersonEnergy:
+    return replace(energy, observations=energy.observations.with_noise(factor))
 
 
 def _shared_variance(solution: Solution[SceneState]) -> float:

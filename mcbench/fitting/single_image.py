@@ -21,7 +21,7 @@ from mcbench.fitting.lifting import weak_perspective
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.solver import DenseSystem, minimise
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, PersonState
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
@@ -46,12 +46,13 @@ class _Problem:
     target: Array
     weight: Array
 
-    def linearise(self, state: BodyState) -> DenseSystem:
+    def linearise(self, state: PersonState) -> DenseSystem:
         system = self.image.linearise(state)
         total = self.weight.sum()
         if total == 0:
             return system
-        reduced = self.image.energy.body.evaluate(state.betas, state.rotations, state.transl)
+        body = state.body
+        reduced = self.image.energy.body.evaluate(body.betas, body.rotations, body.transl)
         used = self.weight > 0
         share = self.weight[used] / total
         offset = reduced.points[used] - self.target[used]
@@ -59,13 +60,16 @@ class _Problem:
         jacobian = reduced.d_points[used]  # type: ignore[index]  # asked for above
         jacobian = jacobian - np.einsum("k,kin->in", share, jacobian)
         weighted = jacobian * (self.weight[used] / _DEPTH_SIGMA_M**2)[:, None, None]
+        gradient, hessian, n = system.gradient, system.hessian, body.size
+        gradient[:n] += np.einsum("kin,ki->n", weighted, residual)
+        hessian[:n, :n] += np.einsum("kin,kim->nm", weighted, jacobian)
         return DenseSystem(
             system.value + 0.5 * float(self.weight[used] @ (residual**2).sum(axis=1)) / _DEPTH_SIGMA_M**2,
-            system.gradient + np.einsum("kin,ki->n", weighted, residual),
-            system.hessian + np.einsum("kin,kim->nm", weighted, jacobian),
+            gradient,
+            hessian,
         )
 
-    def retract(self, state: BodyState, step: Array) -> BodyState:
+    def retract(self, state: PersonState, step: Array) -> PersonState:
         return self.image.retract(state, step)
 
 
@@ -114,7 +118,8 @@ class SingleImageFitter:
             weight=np.where(known, np.clip(score, 0.0, 1.0), 0.0)[None],
             sigma=size_px * self._keypoints.noise[None],
         )
-        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL)
+        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL, self._keypoints.bias * STATURE)
         weight = np.where(lifted, np.clip(score, 0.0, 1.0), 0.0)
         problem = _Problem(PersonProblem(energy), np.where(lifted[:, None], keypoints3d, 0.0), weight)
-        return minimise(problem, start, max_iterations=40, tolerance=1e-4).state
+        first = PersonState.without_offsets(start, len(pixels))
+        return minimise(problem, first, max_iterations=40, tolerance=1e-4).state.body

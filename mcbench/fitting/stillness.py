@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mcbench.fitting.energy import PersonEnergy, PointNormals, evaluate, pull_back, reprojection_terms
 from mcbench.fitting.solver import DenseSystem, minimise
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import PersonState
 from mcbench.fitting.uncertainty import noise_factor_at
 
 Array = npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ class Movement:
 
 @dataclass(frozen=True)
 class _MovingState:
-    body: BodyState
+    person: PersonState
     knots: Array  # (W, 3)
 
 
@@ -73,21 +73,23 @@ class _MovingProblem:
     energy: PersonEnergy
     blend: Array
 
+    def points(self, state: _MovingState) -> Array:
+        """Keypoints (M, K, 3) in each of the detections."""
+        return self.energy.points(state.person) + (self.blend @ state.knots)[:, None]
+
     def data_value(self, state: _MovingState) -> float:
         """The part of the energy that comes from the detections."""
-        points = evaluate(self.energy.body, state.body).points + (self.blend @ state.knots)[:, None]
-        return reprojection_terms(points, self.energy.observations, self.energy.kernel).value
+        return reprojection_terms(self.points(state), self.energy.observations, self.energy.kernel).value
 
     def noise(self, state: _MovingState) -> float:
         """Variance factor of the data once the movement is allowed for: what it explains is no noise."""
-        points = evaluate(self.energy.body, state.body).points + (self.blend @ state.knots)[:, None]
-        return noise_factor_at(points, self.energy.observations)
+        return noise_factor_at(self.points(state), self.energy.observations)
 
     def linearise(self, state: _MovingState) -> DenseSystem:
-        body = state.body
+        """Over the body and the knots; the offsets of the keypoints stay as the still fit has them."""
+        body = state.person.body
         posed = evaluate(self.energy.body, body)
-        shift = self.blend @ state.knots
-        terms = reprojection_terms(posed.points + shift[:, None], self.energy.observations, self.energy.kernel)
+        terms = reprojection_terms(self.points(state), self.energy.observations, self.energy.kernel)
         gradient, hessian = terms.gradient, terms.hessian
         n, count = body.size, len(state.knots)
         summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))
@@ -107,18 +109,19 @@ class _MovingProblem:
         )
 
     def retract(self, state: _MovingState, step: Array) -> _MovingState:
-        n = state.body.size
-        return _MovingState(state.body.retract(step[:n]), state.knots + step[n:].reshape(-1, 3))
+        n = state.person.body.size
+        person = replace(state.person, body=state.person.body.retract(step[:n]))
+        return _MovingState(person, state.knots + step[n:].reshape(-1, 3))
 
 
 def measure_movement(
-    energy: PersonEnergy, state: BodyState, noise: float, *, max_iterations: int = 40
+    energy: PersonEnergy, state: PersonState, noise: float, *, max_iterations: int = 40
 ) -> Movement | None:
     """Movement of a person fitted as still; None where too few detections make two knots.
 
     Parameters
     ----------
-    energy, state : the fit, in metres.
+    energy, state : the fit, in metres; the energy has the keypoint model's own noise.
     noise : variance factor of the data, see `uncertainty.noise_factor`.
     """
     frames = energy.observations.frame
@@ -144,7 +147,8 @@ def measure_movement(
     distance = float(np.linalg.norm(difference))
     noise = float(np.clip(min(noise, problem.noise(solution.state)), 1.0, _MAX_NOISE))
     hessian = problem.linearise(solution.state).hessian
-    covariance = np.linalg.inv(hessian)[state.size :, state.size :] * noise
+    n = state.body.size
+    covariance = np.linalg.inv(hessian)[n:, n:] * noise
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)
     pick[3 * i : 3 * i + 3], pick[3 * j : 3 * j + 3] = direction, -direction

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, evaluate, project, pull_back, reprojection
-from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, project
 from mcbench.fitting.observations import PersonObservations
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import PersonState
 
 Array = npt.NDArray[np.float64]
 
 _MEDIAN_CHI2_2 = 2 * np.log(2)  # median of chi squared with two degrees of freedom
-_NOISE_RANGE = (0.25, 25.0)
+_NOISE_RANGE = (1 / 16, 25.0)
 
 
-def noise_factor(energy: PersonEnergy, state: BodyState) -> float:
+def noise_factor(energy: PersonEnergy, state: PersonState) -> float:
     """Variance of the residuals over the one expected, by their median: robust to a minority of outliers."""
-    return noise_factor_at(evaluate(energy.body, state).points, energy.observations)
+    return noise_factor_at(energy.points(state), energy.observations)
 
 
 def noise_factor_at(points: Array, observations: PersonObservations) -> float:
@@ -31,38 +30,20 @@ def noise_factor_at(points: Array, observations: PersonObservations) -> float:
     return float(np.clip(np.median(squared[used]) / _MEDIAN_CHI2_2, *_NOISE_RANGE))
 
 
-def joints_covariance(
-    energy: PersonEnergy, state: BodyState, keypoints: KeypointModel, noise: float
-) -> tuple[Array, Array]:
+def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
     """Covariance (24, 3, 3) of the joints relative to joint 0, m^2 (joint 0: its absolute one).
 
-    The scene's scale is taken as known: its own error bar is the scene's. Two parts add up: the inverse of the
-    normal matrix, with the data's noise as found in the residuals and each view discounted for errors that
-    neighbouring views share (`observations.view_weights`); and the effect of a constant error of each keypoint's
-    definition, which more views do not average out: with H the normal matrix, D_k the keypoints' Jacobians, A_k
-    their data matrices and b_k the bias, H^-1 (sum_k D_k' A_k b_k^2 A_k D_k) H^-1.
+    The inverse of the normal matrix of all unknowns, so the offsets of the keypoints, which more views do not average
+    out, are allowed for. The scene's scale is taken as known: its own error bar is the scene's.
 
     Parameters
     ----------
-    energy, state : the solution, in metres.
-    keypoints : the bias of each keypoint.
-    noise : variance factor of the data, see `noise_factor`.
-
-    Returns
-    -------
-    covariance : (24, 3, 3).
-    parameters : (n, n) covariance of the state's unknowns, noise and bias together.
+    energy, state : the solution, in metres, with the noise found in the residuals; each view is discounted for
+        errors that neighbouring views share (`observations.view_weights`).
     """
-    posed = evaluate(energy.body, state)
-    normals = reprojection(posed.points, energy.observations, energy.kernel)
-    _, data = pull_back(normals, posed.d_points)
-    _, _, prior = energy.priors.linearise(state)
-    inverse = np.linalg.inv(data / noise + prior)
-    pulled = (
-        np.einsum("kij,kjn->kin", normals.hessian, posed.d_points) * (keypoints.bias * STATURE / noise)[:, None, None]
-    )
-    flat = pulled.reshape(-1, pulled.shape[-1])
-    parameters = inverse + inverse @ (flat.T @ flat) @ inverse
-    d_joints = posed.d_joints - posed.d_joints[:1]
-    d_joints[0] = posed.d_joints[0]
-    return np.einsum("jam,mn,jbn->jab", d_joints, parameters, d_joints), parameters
+    n = state.body.size
+    covariance = np.linalg.inv(PersonProblem(energy).linearise(state).hessian)[:n, :n]
+    d_joints = evaluate(energy.body, state.body).d_joints
+    relative = d_joints - d_joints[:1]
+    relative[0] = d_joints[0]
+    return np.einsum("jam,mn,jbn->jab", relative, covariance, relative)

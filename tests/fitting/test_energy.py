@@ -10,6 +10,7 @@ from mcbench.cameras.camera import transform
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState, project
 from mcbench.fitting.observations import observe, view_weights
 from mcbench.fitting.priors import Priors
+from mcbench.fitting.state import PersonState
 
 
 @pytest.fixture
@@ -25,10 +26,12 @@ def scene():
             observe(views, detections, t, np.median(t.points, 0), toy.keypoint_model()),
             Priors(),
             3.0,
+            np.full(17, 0.02),
         )
         for t in tracks
     ]
-    return energies, [toy.person(rng, (0.05, 0.02)), toy.person(rng, (0.78, 0.12))], people
+    starts = [toy.person(rng, (0.05, 0.02)), toy.person(rng, (0.78, 0.12))]
+    return energies, [PersonState(start, rng.normal(0, 0.02, (17, 3))) for start in starts], people
 
 
 def numeric_gradient(problem, state, size, step=1e-6):
