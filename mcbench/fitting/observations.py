@@ -62,7 +62,7 @@ def observe(
     keypoints: KeypointModel,
     *,
     scale: float = 1.0,
-    min_score: float = 0.2,
+    min_score: float = 0.05,
     correlation_deg: float = 10.0,
 ) -> PersonObservations:
     """Collect what a track's detections say.

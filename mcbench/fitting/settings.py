@@ -12,7 +12,13 @@ class FitSettings:
     body: str = field(default="", metadata={"help": "Body model file (SMPL layout); empty for the open body."})
     keypoint_model: str = field(default="", metadata={"help": "Keypoint calibration (.npz); empty for the body's own."})
     min_views: int = field(default=3, metadata={"help": "Least number of views of a person."})
-    min_score: float = field(default=0.2, metadata={"help": "Keypoints with a lower score are ignored."})
+    min_score: float = field(
+        default=0.05,
+        metadata={
+            "help": "Keypoints with a lower score are ignored. Scores are weights, so doubtful ones count only for limbs "
+            "of which nothing else tells."
+        },
+    )
     kernel: float = field(default=3.0, metadata={"help": "Geman-McClure's scale, in standard deviations."})
     correlation_deg: float = field(
         default=10.0, metadata={"help": "Angle between views within which a detector errs alike, degrees."}

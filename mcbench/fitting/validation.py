@@ -16,8 +16,14 @@ from mcbench.dataset.verdicts import Check, Verdict
 from mcbench.fitting.keypoint_model import STATURE
 from mcbench.fitting.priors import limit_excess
 from mcbench.fitting.residuals import keypoint_errors
+from mcbench.joints import COCO17
 
 Array = npt.NDArray[np.float64]
+
+_LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", "ankle") for side in ("left", "right")]
+#: A reading agrees with a fit when it is off by less than this share of stature.
+_AGREES = 0.06
+_MIN_READINGS = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,13 @@ class ValidateSettings:
     )
     max_outliers: float = field(
         default=0.4, metadata={"help": "Largest share of keypoints off by 10 % of that height (high_residual)."}
+    )
+    min_limb_agreement: float = field(
+        default=0.3,
+        metadata={
+            "help": "Least share of the readings of an elbow, wrist, knee or ankle that lie within 6 % of stature of "
+            "the fit, for the one that agrees worst (high_residual)."
+        },
     )
     max_shape: float = field(
         default=6.0, metadata={"help": "Largest shape component, standard deviations (implausible_shape)."}
@@ -52,6 +65,10 @@ class ValidateSettings:
     )
     max_joint_sd_m: float = field(
         default=0.06, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+    )
+    max_limb_sd_m: float = field(
+        default=0.1,
+        metadata={"help": "Largest error bar of the joint known worst, an axis, metres: a limb unseen (uncertain)."},
     )
 
 
@@ -100,11 +117,13 @@ def _checks(
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
     deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
     stature = float(measured["stature_m"])
+    agreement = limb_agreement(relative * (STATURE / stature))
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
         Check("residual_share", residual, s.max_residual, "max", "high_residual"),
         Check("outlier_share", outliers, s.max_outliers, "max", "high_residual"),
+        Check("limb_agreement", agreement, s.min_limb_agreement, "min", "high_residual"),
         Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
         Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
         Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),
@@ -113,7 +132,26 @@ def _checks(
         Check("moved_at_least_m", measured["moved_at_least_m"], s.max_moved_m, "max", "moved"),
         Check("fragment_m", fragment, s.fragment_m, "min", "moved"),
         Check("joint_sd_m", float(np.median(deviations)), s.max_joint_sd_m, "max", "uncertain"),
+        Check("limb_sd_m", float(deviations.max()), s.max_limb_sd_m, "max", "uncertain"),
     )
+
+
+def limb_agreement(relative: Array) -> float | None:
+    """Share of a limb joint's readings that agree with the fit, the least over elbows, wrists, knees and ankles.
+
+    A detector that takes another's hand for this person's, or guesses at an arm behind a back, contradicts itself from
+    view to view, and the median over all keypoints does not show it.
+
+    Parameters
+    ----------
+    relative : (M, 17) errors of the `coco17` keypoints as shares of stature, NaN where not read.
+
+    Joints read in fewer than `_MIN_READINGS` detections are left out; None where that leaves none.
+    """
+    errors = relative[:, _LIMB_JOINTS]
+    counts = (~np.isnan(errors)).sum(axis=0)
+    shares = (errors < _AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
+    return float(shares.min()) if len(shares) else None
 
 
 def _poses(rows: npt.NDArray[np.int64], detections: Detections, cameras: SceneCameras) -> tuple[Array, Array]:

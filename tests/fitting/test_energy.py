@@ -93,7 +93,7 @@ def test_unknown_and_doubtful_keypoints_have_no_weight():
     people, cameras = [toy.person(rng, (0.0, 0.0))], toy.arc_cameras(4, degrees=90)
     detections, tracks = toy.detect(cameras, people, rng)
     detections.keypoints[0, 3] = np.nan
-    detections.keypoint_score[1, 4] = 0.1
+    detections.keypoint_score[1, 4] = 0.02
     observed = observe(toy.views(cameras), detections, tracks[0], np.zeros(3), toy.keypoint_model())
     assert observed.weight[0, 3] == 0 and observed.weight[1, 4] == 0
     assert (observed.weight > 0).sum() == 4 * 17 - 2

@@ -15,7 +15,7 @@ from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.verdicts import Check, Verdict, load_verdicts, save_verdicts
 from mcbench.errors import InputError
 from mcbench.fitting.validation import ValidateSettings
-from mcbench.joints import SMPL24
+from mcbench.joints import COCO17, SMPL24
 from mcbench.pipelines.validate import STAGE
 from mcbench.workspace.stage import StageContext
 
@@ -76,23 +76,55 @@ def bend_a_knee_forwards(people):
     return replace(people, body_pose=pose)
 
 
+def read_a_wrist_elsewhere(detections, share):
+    """The left wrist of some of the detections on somebody else, far away."""
+    keypoints = detections.keypoints.copy()
+    keypoints[: round(share * len(detections)), COCO17.index("left_wrist")] += 80.0
+    return replace(detections, keypoints=keypoints)
+
+
+def doubt_a_hand(people):
+    cov = people.joints_cov.copy()
+    cov[0, SMPL24.index("right_hand")] = 0.15**2 * np.eye(3)
+    return replace(people, joints_cov=cov)
+
+
 @pytest.mark.parametrize(
     "reason, change",
     [
         ("few_views", lambda p, m, c, d: (replace(p, detection_person=np.where(d.frame % 9, -1, 0)), m, c, d)),
         ("high_residual", lambda p, m, c, d: (p, m, c, replace(d, keypoints=d.keypoints + 40.0))),
+        ("high_residual", lambda p, m, c, d: (p, m, c, read_a_wrist_elsewhere(d, 0.8))),
         ("implausible_shape", lambda p, m, c, d: (replace(p, betas=p.betas + 6.0), m, c, d)),
         ("implausible_shape", lambda p, m, c, d: (p, [{**m[0], "stature_m": 2.4}], c, d)),
         ("implausible_shape", lambda p, m, c, d: (p, [{**m[0], "stature_m": 0.6}], c, d)),
         ("implausible_pose", lambda p, m, c, d: (bend_a_knee_forwards(p), m, c, d)),
         ("moved", lambda p, m, c, d: (p, [{**m[0], "moved_at_least_m": 0.2}], c, d)),
         ("uncertain", lambda p, m, c, d: (replace(p, joints_cov=p.joints_cov * 100), m, c, d)),
+        ("uncertain", lambda p, m, c, d: (doubt_a_hand(p), m, c, d)),
     ],
 )
 def test_each_reason(tmp_path, reason, change):
     (verdict,) = judge(tmp_path, *change(*scene()))
     assert verdict.reasons == (reason,)
     assert any(check.reason == reason and not check.passed for check in verdict.checks)
+
+
+def test_a_wrist_misread_now_and_then_is_forgiven(tmp_path):
+    people, measured, cameras, detections = scene()
+    (verdict,) = judge(tmp_path, people, measured, cameras, read_a_wrist_elsewhere(detections, 0.6))
+    assert verdict.accepted
+    (check,) = [c for c in verdict.checks if c.feature == "limb_agreement"]
+    assert check.value == pytest.approx(0.4)
+
+
+def test_a_wrist_that_is_hardly_ever_read_is_not_judged_by_its_readings(tmp_path):
+    people, measured, cameras, detections = scene()
+    score = detections.keypoint_score.copy()
+    score[:4, COCO17.index("left_wrist")] = 0.1
+    unread = replace(read_a_wrist_elsewhere(detections, 1.0), keypoint_score=score)
+    (verdict,) = judge(tmp_path, people, measured, cameras, unread)
+    assert verdict.accepted
 
 
 def test_low_parallax(tmp_path):
