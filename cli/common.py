@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mcbench.dataset.files import dumps
 from mcbench.errors import McbenchError, UsageError
@@ -21,6 +25,8 @@ from mcbench.workspace.stage import Progress as ProgressCallback
 F = TypeVar("F", bound=Callable[..., Any])
 
 OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
+#: What shells expect of a program that Ctrl-C ended: a loop around it ends, too.
+INTERRUPTED = 130
 
 
 class Output:
@@ -35,6 +41,10 @@ class Output:
     def __init__(self, as_json: bool, verbosity: int) -> None:
         self.as_json = as_json
         self.verbosity = verbosity
+        for stream in (sys.stdout, sys.stderr):
+            # file names and texts hold letters that a plain terminal (LC_ALL=C) has not: escapes, then
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         self.out = Console(highlight=False, soft_wrap=True)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         level = logging.WARNING if verbosity <= 0 else logging.INFO if verbosity == 1 else logging.DEBUG
@@ -47,6 +57,8 @@ class Output:
         else:
             for item in people:
                 self.out.print(item, markup=False) if isinstance(item, str) else self.out.print(item)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk shows here, where it can still be told
 
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""
@@ -55,6 +67,12 @@ class Output:
 
     def error(self, error: McbenchError) -> None:
         self.err.print(printable(f"error: {error}"), markup=False, style="red")
+
+    def failure(self, error: McbenchError) -> None:
+        """Tell of the error that ended the command: a line on stderr, and the document that --json promises."""
+        self.error(error)
+        if self.as_json:
+            click.echo(error_document(error.reason, str(error)), nl=False)
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
@@ -96,7 +114,13 @@ class Output:
 
 def table(title: str | None, *columns: str, rows: list[list[Any]] | None = None) -> Table:
     """A table for people; numbers to the right."""
-    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    made = Table(
+        title=None if title is None else Text(printable(title)),
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(r[index], (int, float, type(None))) for r in rows or [])
         made.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -118,6 +142,47 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def error_document(reason: str, message: str) -> str:
+    """What --json prints where there is no result."""
+    return dumps({"error": {"reason": reason, "message": message}})
+
+
+def _os_error(error: OSError) -> McbenchError:
+    """What the system refused, for people: the path, its words, and what to do where that is known."""
+    hints = {
+        errno.ENOSPC: "make room, run again",
+        errno.EACCES: "check who may write there",
+        errno.EPERM: "check who may write there",
+        errno.EROFS: "name a place that can be written",
+    }
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    path = error.filename if isinstance(error.filename, str) else None
+    return McbenchError(
+        what if path else f"reading or writing failed: {what}",
+        path=path,
+        hint=hints.get(error.errno or 0),
+        reason="io_error",
+    )
+
+
+def _fault(error: Exception) -> McbenchError:
+    """An error that nobody foresaw is ours; a traceback tells a user nothing."""
+    return McbenchError(
+        f"a fault in mcbench, please report it: {type(error).__name__}: {error}",
+        hint="-v shows where",
+        reason="internal",
+    )
+
+
+def _flush() -> None:
+    """Give up what stdout cannot take, lest the interpreter complain of it when it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def common_options(function: F) -> F:
     """Add --json, -v and -q, pass an `Output` as first argument, and turn errors into messages and exit statuses.
 
@@ -130,13 +195,29 @@ def common_options(function: F) -> F:
     @functools.wraps(function)
     def wrapper(*args: Any, as_json: bool, verbose: int, quiet: bool, **kwargs: Any) -> None:
         output = Output(as_json, -1 if quiet else verbose)
+        status: int | None
         try:
-            status = function(output, *args, **kwargs)
+            status, failure = function(output, *args, **kwargs), None
+        except KeyboardInterrupt:
+            failure = McbenchError("stopped", hint="run it again to go on", reason="interrupted")
+            status = INTERRUPTED
         except McbenchError as error:
-            output.error(error)
-            if as_json:
-                click.echo(dumps({"error": {"reason": error.reason, "message": str(error)}}), nl=False)
+            failure = error
             status = WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED
+        except BrokenPipeError:
+            raise  # `| head`: click ends the command without a word
+        except OSError as error:
+            failure, status = _os_error(error), SOME_FAILED
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            failure, status = _fault(error), SOME_FAILED
+            if verbose:
+                traceback.print_exc()
+        if failure is not None:
+            with suppress(OSError):
+                output.failure(failure)
+        _flush()
         sys.exit(status or OK)
 
     return wrapper  # type: ignore[return-value]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -40,6 +44,36 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         return importlib.import_module(f"mcbench.cli.{_COMMANDS[cmd_name]}").command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        words = list(args)
+        with _usage_as_json(words):
+            ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.obj = words
+        return ctx
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _usage_as_json(ctx.obj or ()):
+                return super().invoke(ctx)
+        except KeyboardInterrupt:  # while a command's module was still being imported
+            click.echo("error: stopped", err=True)
+            sys.exit(130)
+
+
+@contextmanager
+def _usage_as_json(words: Sequence[str]) -> Iterator[None]:
+    """Whoever asked for --json gets a document of wrong options, too, which click tells people alone."""
+    try:
+        yield
+    except click.UsageError as error:
+        if "--json" in words:
+            from mcbench.cli.common import error_document  # late: it is slow to import, and --help does without
+
+            click.echo(error_document("usage", error.format_message()), nl=False)
+        raise
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -35,8 +35,11 @@ def settings_options(settings: type[Any]) -> Callable[[Any], Any]:
             if isinstance(kind, types.UnionType):
                 kind = next(t for t in typing.get_args(kind) if t is not type(None))
             default = None if f.default is MISSING else f.default
-            text = f"{f.metadata.get('help', '')} [default: {default}]".strip()
             flag = f.name.replace("_", "-")
+            if kind is bool:
+                default = flag if default else f"no-{flag}"
+            shown = "" if default in ("", None) else f" [default: {default}]"
+            text = f"{f.metadata.get('help', '')}{shown}".strip()
             if kind is bool:
                 option = click.option(f"--{flag}/--no-{flag}", f.name, default=None, help=text)
             else:
@@ -81,11 +84,13 @@ def run_on_scenes(
 
         def on_scene(outcomes: list[Outcome]) -> None:
             advance()
+            told = False
             for outcome in outcomes:
-                if outcome.status in ("rejected", "failed"):
-                    output.note(
-                        f"{outcome.scene}: {outcome.stage} {outcome.status} ({outcome.reason}): {outcome.message}"
-                    )
+                # a stage that is skipped follows from the one before it, unless that was not among those asked for
+                if outcome.status in ("rejected", "failed") or (outcome.status == "skipped" and not told):
+                    told = True
+                    why = "" if outcome.status == "skipped" else f" ({outcome.reason})"
+                    output.note(f"{outcome.scene}: {outcome.stage} {outcome.status}{why}: {outcome.message}")
 
         report = run_stages(scenes, stages, executor=executor, on_scene=on_scene)
     rebuild_catalog(workspace)

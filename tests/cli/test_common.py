@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -12,6 +15,7 @@ from click.testing import CliRunner
 from mcbench.cli.common import Output, common_options, table
 from mcbench.cli.main import main
 from mcbench.errors import InputError, UsageError
+from mcbench.workspace.workspace import Workspace
 
 COMMANDS = main.list_commands(click.Context(main))
 
@@ -73,3 +77,63 @@ def test_errors_become_one_line_and_a_status(error: Exception, status: int) -> N
     assert (result.exit_code, result.stderr) == (status, "error: p: no\n")
     result = CliRunner().invoke(_command(error), ["--json", "--quiet"])
     assert json.loads(result.stdout)["error"]["message"] == "p: no"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "says"),
+    [
+        (OSError(28, "No space left on device"), "io_error", "make room"),
+        (PermissionError(13, "Permission denied", "/ro/x"), "io_error", "/ro/x: permission denied"),
+        (AttributeError("'int' object\nhas no 'x'"), "internal", "please report it: AttributeError"),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_too(error: Exception, reason: str, says: str) -> None:
+    result = CliRunner().invoke(_command(error), ["--json", "--quiet"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["error"]["reason"] == reason
+    assert says in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_interrupt_says_what_to_do() -> None:
+    @click.command()
+    @common_options
+    def command(output: Output) -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(command, ["--json"])
+    assert (result.exit_code, result.stderr) == (130, "error: stopped (run it again to go on)\n")
+    assert json.loads(result.stdout)["error"]["reason"] == "interrupted"
+
+
+@pytest.mark.parametrize("words", [["import"], ["fly"], [], ["sfm", "ws", "--workers", "0"]])
+def test_wrong_options_are_told_in_json_too(words: list[str]) -> None:
+    result = CliRunner().invoke(main, [*words, "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["reason"] == "usage"
+
+
+def test_titles_print_markup_as_it_is() -> None:
+    assert str(table("out/x[/red]", "a", rows=[]).title) == "out/x[/red]"
+
+
+def test_a_terminal_without_a_letter_gets_an_escape() -> None:
+    script = "from mcbench.cli.common import Output; Output(False, 0).result({}, 'caf\\u00e9 \\udcff')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert done.stdout == rb"caf\xe9 \udcff" + b"\n", done.stderr
+
+
+def test_a_full_disk_behind_stdout_is_told() -> None:
+    command = [sys.executable, "-m", "mcbench.cli.main", "sfm", "absent", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_a_stage_whose_input_is_missing_says_so(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    workspace.add_source("clip", "/clip.mp4", lambda out: {}, settings={}, content={})
+    result = CliRunner().invoke(main, ["fit", str(workspace.root), "--workers", "1"])
+    assert result.exit_code == 1
+    assert "clip: fit skipped: sfm is not done" in result.stderr
