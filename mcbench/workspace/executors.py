@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from mcbench.errors import UsageError
@@ -61,6 +62,22 @@ def _call(function: Callable[[J, Progress], R], job: J) -> R:
     return function(job, _report)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while workers start: they inherit that, and one that is hit while it imports shows a traceback.
+
+    The driver gets it as soon as they are started.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are none of its business
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class LocalPool:
     """A pool of processes on this machine.
 
@@ -91,14 +108,17 @@ class LocalPool:
         events = context.SimpleQueue()
         listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
         listener.start()
+        others = set(multiprocessing.active_children())
+        ended = False
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(events,))
         try:
             futures: dict[Any, int] = {}
-            for index, job in enumerate(jobs):
-                try:
-                    futures[pool.submit(_call, function, job)] = index
-                except BrokenProcessPool:
-                    left.append(job)
+            with _interrupts_held():
+                for index, job in enumerate(jobs):
+                    try:
+                        futures[pool.submit(_call, function, job)] = index
+                    except BrokenProcessPool:
+                        left.append(job)
             for future in as_completed(futures):
                 job = jobs[futures[future]]
                 try:
@@ -107,10 +127,15 @@ class LocalPool:
                     left.append(job)
                 else:
                     yield job, result
+            ended = True
         finally:
+            if not ended:  # Ctrl-C: a scene may take minutes, and what is half-built is removed by the next run
+                for worker in set(multiprocessing.active_children()) - others:
+                    worker.kill()
             pool.shutdown(wait=True, cancel_futures=True)
-            events.put(None)
-            listener.join()
+            if ended and not left:  # a killed worker may hold the queue for ever: then its listener is left behind
+                events.put(None)
+                listener.join()
 
     def _listen(self, events: Any) -> None:
         while (event := events.get()) is not None:

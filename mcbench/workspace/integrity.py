@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcbench.errors import InputError
-from mcbench.workspace.record import StageRecord, file_digests, result_digest
+from mcbench.workspace.record import RECORD, StageRecord, file_digests, result_digest
 from mcbench.workspace.workspace import Scene, Workspace
 
 
@@ -31,7 +31,7 @@ def _check(scene: Scene, stage: str, record: StageRecord) -> list[Damage]:
             found.append(Damage(scene.id, stage, name, "changed"))
     expected = result_digest(record.status, record.reason, record.summary, record.files)
     if expected != record.result_digest:
-        found.append(Damage(scene.id, stage, "stage.json", "bad_record"))
+        found.append(Damage(scene.id, stage, RECORD, "bad_record"))
     return found
 
 
@@ -40,12 +40,13 @@ def verify_workspace(workspace: Workspace) -> tuple[int, list[Damage]]:
     checked, damage = 0, []
     for scene in workspace.scenes():
         for folder in sorted(p for p in scene.folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-            try:
-                record = scene.any_record(folder.name)
-            except InputError:
-                damage.append(Damage(scene.id, folder.name, "stage.json", "bad_record"))
+            if not (folder / RECORD).exists():
                 continue
-            if record is not None:
-                checked += 1
-                damage += _check(scene, folder.name, record)
+            try:
+                record = StageRecord.read(folder)
+            except InputError:
+                damage.append(Damage(scene.id, folder.name, RECORD, "bad_record"))
+                continue
+            checked += 1
+            damage += _check(scene, folder.name, record)
     return checked, damage

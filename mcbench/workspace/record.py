@@ -58,17 +58,77 @@ class StageRecord:
 
     @classmethod
     def load(cls, folder: Path) -> StageRecord | None:
-        """The record in a stage's folder, or None where the stage has not finished."""
-        path = Path(folder) / RECORD
-        if not path.exists():
+        """The record in a stage's folder, or None where the stage has not finished.
+
+        Of a record that cannot be read there is one that says so, with status "failed": the next run makes the
+        result anew, and other scenes are not kept from anything.
+
+        Raises
+        ------
+        InputError : the record is of another release's format, which must not be overwritten.
+        """
+        folder = Path(folder)
+        if not (folder / RECORD).exists():
             return None
-        data = read_json(path)
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-            raise InputError(f"is not a {FORMAT} record", path=path, hint="delete the folder to have it made again")
         try:
-            return cls(**{f.name: data[f.name] for f in fields(cls)})
-        except KeyError as error:
-            raise InputError(f"lacks {error}", path=path, hint="delete the folder to have it made again") from error
+            return cls.read(folder)
+        except InputError as error:
+            if error.reason == "other_format":
+                raise
+            return cls._unreadable(folder, error)
+
+    @classmethod
+    def read(cls, folder: Path) -> StageRecord:
+        """The record in a stage's folder; raises `InputError` for one that is absent or not what it should be."""
+        path = Path(folder) / RECORD
+        data = read_json(path)
+        fmt = data.pop("format", None) if isinstance(data, dict) else None
+        if isinstance(fmt, str) and fmt != FORMAT:
+            raise InputError(
+                f"is of the format {fmt}, not {FORMAT}",
+                path=path,
+                hint="use the release of mcbench that wrote it, or delete the folder",
+                reason="other_format",
+            )
+        if fmt != FORMAT:
+            raise InputError(f"is not a {FORMAT} record", path=path)
+        if lacking := [f.name for f in fields(cls) if f.name not in data]:
+            raise InputError(f"lacks {', '.join(lacking)}", path=path)
+        if wrong := [name for name, kinds in _KINDS.items() if not isinstance(data[name], kinds)]:
+            raise InputError(f"is not a {FORMAT} record: {', '.join(wrong)} of a wrong type", path=path)
+        return cls(**{f.name: data[f.name] for f in fields(cls)})
+
+    @classmethod
+    def _unreadable(cls, folder: Path, error: InputError) -> StageRecord:
+        """What stands for a damaged record: its empty key and digest are nobody's."""
+        return cls(
+            stage=folder.name,
+            scene=folder.parent.name,
+            status=FAILED,
+            reason=error.reason,
+            message=f"{RECORD} {error.message}",
+            key="",
+            version=0,
+            settings={},
+            inputs={},
+            resources={},
+            summary={},
+            files={},
+            result_digest="",
+            started_at="",
+            duration_s=0.0,
+            mcbench_version="",
+        )
+
+
+#: What a record's fields must be, so that whoever reads it need not ask.
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("stage", "scene", "status", "key", "result_digest", "started_at", "mcbench_version"), (str,)),
+    **dict.fromkeys(("reason", "message"), (str, type(None))),
+    **dict.fromkeys(("settings", "inputs", "resources", "summary", "files", "provenance"), (dict,)),
+    "version": (int,),
+    "duration_s": (int, float),
+}
 
 
 def stage_key(

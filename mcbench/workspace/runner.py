@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from mcbench.workspace.executors import Executor, InProcess, WorkerDied
 from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, StageRecord, stage_key
 from mcbench.workspace.stage import Progress, Stage, StageContext, no_progress
 from mcbench.workspace.workspace import Scene, Workspace
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,28 @@ def run_scene(job: SceneJob, progress: Progress = no_progress) -> list[Outcome]:
     try:
         with scene_lock(scene.folder):
             clean_leftovers(scene.folder)
-            return [run_stage(scene, stage, settings, progress) for stage, settings in job.stages]
-    except (McbenchError, OSError) as error:
-        reason = error.reason if isinstance(error, McbenchError) else "io_error"
-        return [Outcome(scene.id, stage.name, FAILED, reason, str(error)) for stage, _ in job.stages]
+            return [_run_or_fail(scene, stage, settings, progress) for stage, settings in job.stages]
+    except (McbenchError, OSError) as error:  # the scene cannot be held
+        return [_failed(scene, stage, error) for stage, _ in job.stages]
+
+
+def _run_or_fail(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress) -> Outcome:
+    """`run_stage`; what goes wrong before there is a record to say it (no such detector, a full disk) fails the stage.
+
+    Stages that are done already stay so.
+    """
+    try:
+        return run_stage(scene, stage, settings, progress)
+    except Exception as error:  # one scene must never stop the others
+        _LOG.info("%s: %s", scene.id, stage.name, exc_info=True)
+        return _failed(scene, stage, error)
+
+
+def _failed(scene: Scene, stage: Stage[Any], error: Exception) -> Outcome:
+    if isinstance(error, McbenchError):
+        return Outcome(scene.id, stage.name, FAILED, error.reason, str(error))
+    reason = "io_error" if isinstance(error, OSError) else "internal"
+    return Outcome(scene.id, stage.name, FAILED, reason, f"{type(error).__name__}: {error}")
 
 
 def run_stages(

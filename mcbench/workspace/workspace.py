@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,10 @@ _CONFIG_TEXT = """\
 # max_keyframes = 60
 format = "mcbench-workspace/1"
 """
+FORMAT = "mcbench-workspace/1"
 SOURCE = "source"
+#: Tables that `mcbench.toml` may have: the stages, and the commands after them that read it.
+TABLES = ("sfm", "detect", "fit", "validate", "export", "report")
 _T = TypeVar("_T")
 
 
@@ -32,6 +36,22 @@ def sanitise(name: str) -> str:
     text = re.sub(r"[^A-Za-z0-9._-]+", "_", text)
     text = re.sub(r"\.{2,}", "_", text).strip("._-")
     return text[:80].rstrip("._-") or "scene"
+
+
+def _problem(option: Field[Any], value: Any) -> str | None:
+    """What is wrong with an option's value, or None. Numbers are of 0 or more: no option means a negative one."""
+    default = option.default
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    if default is not None and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)):
+        return f"must be of type {type(default).__name__}, is {value!r}"
+    choices = option.metadata.get("choices")
+    if choices and value not in choices:
+        return f"must be one of {', '.join(choices)}, is {value!r}"
+    if isinstance(value, (int, float)):
+        least = option.metadata.get("least", 0)
+        if not math.isfinite(value) or value < least:
+            return f"must be {least} or more, is {value}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -91,7 +111,9 @@ class Workspace:
                 hint="`mcbench import` and `mcbench download` make one",
                 reason="no_workspace",
             )
-        return cls(root)
+        opened = cls(root)
+        opened._check_format()
+        return opened
 
     @classmethod
     def open_or_create(cls, root: str | Path) -> Workspace:
@@ -106,7 +128,7 @@ class Workspace:
                 )
             (root / "scenes").mkdir(parents=True, exist_ok=True)
             write_bytes(root / CONFIG, _CONFIG_TEXT.encode())
-        return cls(root)
+        return cls.open(root)
 
     @property
     def scenes_folder(self) -> Path:
@@ -128,25 +150,52 @@ class Workspace:
         return known[scene_id]
 
     def settings(self, stage: str, cls: type[_T], overrides: dict[str, Any] | None = None) -> _T:
-        """A stage's settings: its defaults, then the table of `mcbench.toml`, then `overrides` (None: not given)."""
+        """A stage's settings: its defaults, then the table of `mcbench.toml`, then `overrides` (None: not given).
+
+        Raises
+        ------
+        UsageError : an option that is not known, of the wrong type, or of a value that makes no sense.
+        """
         path = self.root / CONFIG
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get(stage, {})
-        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot be read: {error}", path=path) from error
-        defaults = cls()
-        known = {f.name: getattr(defaults, f.name) for f in fields(cls)}  # type: ignore[arg-type]
+        table = self._table(stage)
+        known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
         for key, value in table.items():
             if key not in known:
                 raise UsageError(f"[{stage}] has no option {key!r}", path=path, hint=f"options: {', '.join(known)}")
-            if known[key] is not None and not isinstance(
-                value, (int, float) if isinstance(known[key], float) else type(known[key])
-            ):
-                raise UsageError(
-                    f"[{stage}] {key} must be of type {type(known[key]).__name__}, is {value!r}", path=path
-                )
+            if problem := _problem(known[key], value):
+                raise UsageError(f"[{stage}] {key} {problem}", path=path)
         given = {k: v for k, v in (overrides or {}).items() if v is not None}
-        return replace(defaults, **{**table, **given})  # type: ignore[type-var]
+        for key, value in given.items():
+            if problem := _problem(known[key], value):
+                raise UsageError(f"--{key.replace('_', '-')} {problem}")
+        return cls(**{**table, **given})
+
+    def _config(self) -> dict[str, Any]:
+        path = self.root / CONFIG
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot be read: {error}", path=path) from error
+
+    def _check_format(self) -> None:
+        found = self._config().get("format")
+        if found != FORMAT:
+            says = "names no format" if found is None else f"is of the format {found!r}"
+            raise UsageError(f"{says}, expected format = {FORMAT!r}", path=self.root / CONFIG, reason="bad_format")
+
+    def _table(self, stage: str) -> dict[str, Any]:
+        """The stage's options of `mcbench.toml`. A misspelt table must not be passed over in silence."""
+        config = self._config()
+        tables = dict.fromkeys((*TABLES, stage))
+        for name, value in config.items():
+            if name == "format":
+                continue
+            if name not in tables:
+                what = f"no table [{name}]" if isinstance(value, dict) else f"no option {name!r} outside of a table"
+                raise UsageError(f"mcbench knows {what}", path=self.root / CONFIG, hint=f"tables: {', '.join(tables)}")
+            if not isinstance(value, dict):
+                raise UsageError(f"{name} must be a table, [{name}]", path=self.root / CONFIG)
+        return dict(config.get(stage, {}))
 
     def add_source(
         self,
@@ -200,7 +249,8 @@ class Workspace:
         taken = {}
         for scene in self.scenes():
             record = scene.any_record(SOURCE)
-            taken[scene.id] = record.provenance.get("origin") if record else None
+            if record and record.status == OK:  # a damaged one is made anew in its place
+                taken[scene.id] = record.provenance.get("origin")
         same = [scene_id for scene_id, known in taken.items() if known == origin]
         if same:
             return Scene(self.scenes_folder / same[0])

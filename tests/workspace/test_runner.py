@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,35 @@ def test_counts_always_add_up(tmp_path_factory: pytest.TempPathFactory, values: 
         assert sum(counts.values()) == len(values)
     if values:
         assert report.counts()["count"]["rejected"] == sum(v < 0 for v in values)
+
+
+def test_a_stage_that_cannot_begin_leaves_what_is_done(workspace: Workspace) -> None:
+    def no_weights(settings: object) -> dict:
+        raise McbenchError("no weights", reason="missing_weights")
+
+    (count, plain), (double, factor) = toy.chain()
+    run_stages(workspace.scenes(), [(count, plain)])
+    broken = [(count, plain), (replace(double, resources=no_weights), factor)]
+    report = run_stages([workspace.scene("one")], broken)
+    assert [(o.status, o.reason, o.cached) for o in report.outcomes] == [
+        ("ok", None, True),
+        ("failed", "missing_weights", False),
+    ]
+
+
+def test_ctrl_c_waits_for_no_scene(tmp_path: Path) -> None:
+    """A scene may take minutes; workers are killed, and the next run makes anew what they had half-built."""
+    made = Workspace.open_or_create(tmp_path / "ws")
+    for value in range(2):
+        toy.add(made, f"scene{value}", value)
+    command = [sys.executable, toy.__file__, str(made.root), "60"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    started = time.monotonic()
+    while len(list(made.root.glob("scenes/*/.tmp-count/*.json"))) < 2:
+        assert time.monotonic() - started < 60 and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert said.count("Traceback") == 1 and "KeyboardInterrupt" in said  # the driver's; a command prints a line
+    report = run_stages(made.scenes(), toy.chain())
+    assert report.exit_status == 0 and not list(made.root.glob("scenes/*/.tmp-*"))

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcbench.errors import InputError, UsageError
+from mcbench.pipelines.chain import CHAIN
+from mcbench.pipelines.export import ExportSettings
 from mcbench.workspace.catalog import rebuild_catalog
 from mcbench.workspace.integrity import verify_workspace
-from mcbench.workspace.runner import run_stages
-from mcbench.workspace.workspace import Workspace, sanitise
+from mcbench.workspace.runner import run_stages, scene_states
+from mcbench.workspace.workspace import TABLES, Workspace, sanitise
 
 
 @given(st.text())
@@ -79,6 +81,12 @@ def test_settings_from_file_and_options(tmp_path: Path) -> None:
     for text, what in (
         ("[count]\nad = 3\n", "no option 'ad'"),
         ("[count]\nadd = 'x'\n", "must be of type int"),
+        ("[count]\nadd = true\n", "must be of type int"),
+        ("[count]\nadd = -1\n", "0 or more"),
+        ("[count]\nadd = 3\n[cuont]\nadd = 3\n", r"no table \[cuont\]"),
+        ("add = 3\n", "no option 'add'"),
+        ("count = 3\n", "must be a table"),
+        ("[[count]]\nadd = 3\n", "must be a table"),
         ("[", "read"),
     ):
         config.write_text(text)
@@ -118,3 +126,64 @@ def test_catalog_is_rebuilt_from_the_folders(tmp_path: Path) -> None:
         rows = connection.execute("select scene, stage, status, reason from stage order by 1, 2").fetchall()
     assert ("bad", "count", "rejected", "negative") in rows
     assert ("good", "double", "ok", None) in rows
+
+
+@pytest.mark.parametrize("overrides", [{"add": -1}, {"sleep_s": float("nan")}, {"sleep_s": float("inf")}])
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, overrides: dict) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    with pytest.raises(UsageError, match="0 or more"):
+        workspace.settings("count", toy.CountSettings, overrides)
+
+
+def test_a_table_is_held_to_the_choices_of_an_option(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    (workspace.root / "mcbench.toml").write_text("[export]\nimage_format = 'gif'\n")
+    with pytest.raises(UsageError, match="one of jpg, png"):
+        workspace.settings("export", ExportSettings)
+
+
+def test_tables_are_those_of_the_chain() -> None:
+    assert [stage.name for stage in CHAIN] == list(TABLES[: len(CHAIN)])
+
+
+@pytest.mark.parametrize("text", ["", "format = 1", 'format = "mcbench-workspace/2"', "["])
+def test_a_workspace_of_another_format_is_refused(tmp_path: Path, text: str) -> None:
+    root = Workspace.open_or_create(tmp_path / "ws").root
+    (root / "mcbench.toml").write_text(text)
+    for opens in (Workspace.open, Workspace.open_or_create):
+        with pytest.raises(UsageError, match=r"mcbench\.toml"):
+            opens(root)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "mcbench-stage/1"}', "wrong types"])
+def test_a_damaged_record_keeps_no_other_scene_from_anything(tmp_path: Path, text: str) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    for name in ("broken", "good"):
+        toy.add(workspace, name, 1)
+    run_stages(workspace.scenes(), toy.chain())
+    whole = workspace.scene("broken").any_record("double")
+    for stage in ("source", "count"):
+        path = workspace.scene("broken").folder / stage / "stage.json"
+        path.write_text(path.read_text().replace("{}", "3") if text == "wrong types" else text)
+        assert [d.problem for d in verify_workspace(workspace)[1]] == ["bad_record"]
+        states = {row["scene"]: row["stages"] for row in scene_states(workspace, ("source", "count", "double"))}
+        assert (states["broken"][stage]["status"], states["broken"]["double"]["status"]) == ("failed", "stale")
+        assert states["good"]["double"]["status"] == "ok"
+        rebuild_catalog(workspace)
+        toy.add(workspace, f"new-{stage}", 1)
+        toy.add(workspace, "broken", 1)  # makes a damaged source anew, in its place
+        run_stages(workspace.scenes(), toy.chain())
+        assert verify_workspace(workspace)[1] == []
+        assert workspace.scene("broken").any_record("double").result_digest == whole.result_digest
+    assert [s.id for s in workspace.scenes()] == ["broken", "good", "new-count", "new-source"]
+
+
+def test_a_record_of_another_release_is_not_overwritten(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    toy.add(workspace, "s", 1)
+    run_stages(workspace.scenes(), toy.chain())
+    path = workspace.scene("s").folder / "count" / "stage.json"
+    path.write_text(path.read_text().replace("mcbench-stage/1", "mcbench-stage/2"))
+    report = run_stages(workspace.scenes(), toy.chain())
+    assert {o.reason for o in report.outcomes} == {"other_format"}
+    assert "mcbench-stage/2" in path.read_text()
