@@ -127,6 +127,7 @@ class Fetcher:
         self.settings = settings
         self.stop = threading.Event()
         self._options = _ytdlp_options(settings)
+        _check(self._options)
         self.partial.mkdir(parents=True, exist_ok=True)
 
     def known(self, reference: VideoReference) -> VideoRecord | None:
@@ -299,6 +300,10 @@ class Fetcher:
 
 def _ytdlp_options(settings: FetchSettings) -> dict[str, Any]:
     """Options of `yt_dlp.YoutubeDL`; what users give in the words of yt-dlp's command line is parsed by it."""
+    if settings.cookies is not None and settings.cookies_from_browser is not None:
+        raise UsageError("--cookies and --cookies-from-browser exclude each other")
+    if not 0 <= settings.backoff_s < float("inf"):  # NaN is not, either
+        raise UsageError(f"--backoff must be a number of seconds, is {settings.backoff_s}")
     words = ["--format", settings.format]
     if settings.rate_limit is not None:
         words += ["--limit-rate", settings.rate_limit]
@@ -311,7 +316,7 @@ def _ytdlp_options(settings: FetchSettings) -> dict[str, Any]:
     try:
         parsed = yt_dlp.parse_options(words).ydl_opts
     except OptParseError as error:
-        raise UsageError(str(error).strip().splitlines()[-1].removeprefix("-: error: ")) from error
+        raise UsageError(str(error).strip().splitlines()[-1].split("error: ", 1)[-1]) from error
     return {
         **{name: parsed[name] for name in ("format", "ratelimit", "cookiefile", "cookiesfrombrowser")},
         # Attempts are ours to count: each looks the address up afresh and resumes the partial file.
@@ -331,6 +336,18 @@ def _ytdlp_options(settings: FetchSettings) -> dict[str, Any]:
         "color": "never",
         "logger": _QuietLogger(),
     }
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Try what each attempt would stumble over: wrong options must not count as videos that cannot be had."""
+    try:
+        with yt_dlp.YoutubeDL(options) as session:
+            if options["cookiefile"] or options["cookiesfrombrowser"]:
+                _ = session.cookiejar
+    except SyntaxError as error:
+        raise UsageError(f"--format {options['format']!r}: {str(error.msg).splitlines()[0]}") from error
+    except (YoutubeDLError, OSError) as error:
+        raise UsageError(f"cookies cannot be loaded: {str(error).removeprefix('ERROR: ')}") from error
 
 
 def _no_lists(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
