@@ -49,10 +49,12 @@ class SfmSettings:
             "choices": ["auto", "sfm", "list"],
         },
     )
-    min_keyframes: int = field(default=16, metadata={"help": "Fewest keyframes of a clip."})
-    max_keyframes: int = field(default=60, metadata={"help": "Most keyframes of a clip."})
-    max_features: int = field(default=2048, metadata={"help": "Features kept in a keyframe."})
-    max_image_size: int = field(default=1600, metadata={"help": "Longer side of the images worked on, px."})
+    min_keyframes: int = field(default=16, metadata={"help": "Fewest keyframes of a clip.", "least": 3})
+    max_keyframes: int = field(default=60, metadata={"help": "Most keyframes of a clip.", "least": 3})
+    max_features: int = field(default=2048, metadata={"help": "Features kept in a keyframe.", "least": 1})
+    max_image_size: int = field(
+        default=1600, metadata={"help": "Longer side of the images worked on, px.", "least": 64}
+    )
     max_tracked_points: int = field(default=500, metadata={"help": "Points a keyframe hands to the frames around it."})
     min_features: int = field(default=150, metadata={"help": "Features that the median keyframe must have."})
     min_registered: float = field(default=0.7, metadata={"help": "Share of the frames that must get a pose."})

@@ -168,6 +168,11 @@ class FrameSelection:
             raise UsageError("--every must be at least 1")
         if self.max_frames < 0 or self.max_frames == 1:
             raise UsageError("--max-frames must be 0 (no limit) or at least 2")
+        for name, value in (("--start", self.start), ("--end", self.end)):
+            if value is not None and not value >= 0:  # NaN is not, either
+                raise UsageError(f"{name} must be 0 or more, is {value}")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise UsageError(f"--end {self.end} must come after --start {self.start}")
 
     def within(self, times: Sequence[float]) -> list[int]:
         """Positions left by `start`, `end` and `every`."""
