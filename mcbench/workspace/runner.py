@@ -77,7 +77,8 @@ def run_stage(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress
         record = scene.record(name)
         if record is None or record.status != OK:
             reason = f"{name}: {'not done' if record is None else record.reason}"
-            message = f"{name} is not done" if record is None else f"{name} was {record.status}: {record.message}"
+            ended = "failed" if record and record.status == FAILED else "was rejected"
+            message = f"{name} is not done" if record is None else f"{name} {ended}: {record.message}"
             return Outcome(scene.id, stage.name, SKIPPED, reason, message)
         inputs[name] = record
     digests = {name: record.result_digest for name, record in inputs.items()}
@@ -138,6 +139,8 @@ def _run_or_fail(scene: Scene, stage: Stage[Any], settings: Any, progress: Progr
 def _failed(scene: Scene, stage: Stage[Any], error: Exception) -> Outcome:
     if isinstance(error, McbenchError):
         return Outcome(scene.id, stage.name, FAILED, error.reason, str(error))
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return Outcome(scene.id, stage.name, FAILED, "io_error", f"{error.filename}: {error.strerror.lower()}")
     reason = "io_error" if isinstance(error, OSError) else "internal"
     return Outcome(scene.id, stage.name, FAILED, reason, f"{type(error).__name__}: {error}")
 
