@@ -13,7 +13,7 @@ from mcbench.cameras.triangulation import reprojection, triangulate
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
 from mcbench.dataset.truth import SceneTruth
-from mcbench.errors import InputError
+from mcbench.errors import InputError, UsageError
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.workspace.stage import Progress, no_progress
@@ -34,8 +34,13 @@ def calibrate(
 
     Raises
     ------
+    UsageError : `out` is a folder, or a file that is no calibration.
     InputError : no scene has both detections and truth (reason `no_truth`).
     """
+    _check_target(Path(out))
+    for folder in truth_folders:
+        if not Path(folder).is_dir():
+            raise InputError("is not a folder", path=folder, reason="no_truth")
     body = load_body()
     paths = {p.stem: p for folder in truth_folders for p in Path(folder).glob("*.npz")}
     scenes = [s for s in workspace.scenes() if s.finished("detect") and s.id in paths]
@@ -63,6 +68,18 @@ def calibrate(
     )
     model.save(Path(out))
     return model
+
+
+def _check_target(out: Path) -> None:
+    """Refuse to overwrite what is not a calibration, before the work and not after it."""
+    if out.is_dir():
+        raise UsageError("is a folder", path=out, hint="name a file, such as keypoints.npz")
+    if out.exists():
+        try:
+            KeypointModel.load(out)
+        except InputError as error:
+            raise UsageError("exists and is not a calibration", path=out, hint="name a new file") from error
+    out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _samples(

@@ -15,7 +15,7 @@ from mcbench.cameras.camera import transform
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.files import write_bytes, write_json
 from mcbench.dataset.predictions import Predictions
-from mcbench.errors import InputError
+from mcbench.errors import InputError, UsageError
 from mcbench.metrics.evaluation import (
     METRICS,
     ImagePrediction,
@@ -50,8 +50,13 @@ def evaluate(
 
     Raises
     ------
+    UsageError : `out` is a file, or a folder given twice.
     InputError : predictions of another benchmark or body, or arrays that do not fit.
     """
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError("is a file, not a folder", path=out)
+    if body_path is not None and not body_path.is_file():
+        raise InputError("no such file", path=body_path, reason="missing_file")
     documents, rows = [], []
     names = _distinct_names(folders)
     for done, (name, folder) in enumerate(names.items()):
@@ -82,7 +87,7 @@ def _distinct_names(folders: Sequence[Path]) -> dict[str, Path]:
         names = ["/".join(p.parts[-depth:]) for p in resolved]
         if len(set(names)) == len(names):
             return dict(zip(names, folders, strict=True))
-    raise InputError("given twice", path=folders[0], reason="duplicate")
+    raise UsageError("given twice", path=folders[0], reason="duplicate")
 
 
 def _load(benchmark: Benchmark, folder: Path) -> Predictions:

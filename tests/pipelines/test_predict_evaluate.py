@@ -126,7 +126,7 @@ def test_predictions_on_another_benchmark_are_refused(bench: Path, tmp_path: Pat
     document = json.loads(mcbench("evaluate", bench, tmp_path / "p", "--json", status=1).stdout)
     assert document["error"]["reason"] == "other_benchmark"
     mcbench("evaluate", bench, tmp_path / "p", "--protocol", "nonsense", status=2)
-    mcbench("evaluate", bench, tmp_path / "p", tmp_path / "p", status=1)
+    mcbench("evaluate", bench, tmp_path / "p", tmp_path / "p", status=2)
 
 
 class KnownDetector:
