@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mcbench.body.model import load_body
+from mcbench.cameras.camera import camera_center
 from mcbench.cameras.triangulation import reprojection, triangulate
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
@@ -116,5 +117,10 @@ def _samples(
         spread = np.full(len(points), np.nan)
         for k in np.flatnonzero(np.isfinite(residual).any((0, 2))):
             spread[k] = 1.4826 * np.nanmedian(residual[:, k])
-        found.append(CalibrationSample(vertices, points, spread))
+        rays = points - camera_center(truth.cam_from_world[frame[row]])[:, None]
+        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+        across = np.eye(3) - rays[..., None] * rays[..., None, :]
+        used = np.isfinite(pixels).all(-1)[..., None, None]
+        seen_across = np.where(used, across, 0.0).sum(0) / np.maximum(used.sum(0), 1)
+        found.append(CalibrationSample(vertices, points, np.nan_to_num(seen_across), spread))
     return found

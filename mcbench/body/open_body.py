@@ -105,16 +105,19 @@ class SparseMean:
     rms: float
 
 
-def learn_mean(bodies: Array, targets: Array, candidates: npt.NDArray[np.int64]) -> SparseMean:
+def learn_mean(
+    bodies: Array, targets: Array, candidates: npt.NDArray[np.int64], whitening: Array | None = None
+) -> SparseMean:
     """Least-squares non-negative weights of vertices for a point, summing to one (Lawson and Hanson 1974).
 
     Parameters
     ----------
     bodies : (N, V, 3) vertices. targets : (N, 3) the point on each. candidates : vertices that may be used.
+    whitening : (N, 3, 3) applied to each error before it is squared; None to count all directions alike.
     """
     picked = bodies[:, candidates]
-    centre = targets[:, None]
-    system = (picked - centre).transpose(0, 2, 1).reshape(-1, len(candidates))
+    offset = (picked - targets[:, None]).transpose(0, 2, 1)
+    system = (offset if whitening is None else whitening @ offset).reshape(-1, len(candidates))
     # As positions relative to the target are to vanish, a heavy row holds the sum at one.
     heavy = 1e3
     system = np.vstack([system, np.full((1, len(candidates)), heavy)])

@@ -2,7 +2,8 @@
 
 A detector puts its hips, ears and fingers where its annotators did, not where the body's own regressors have them,
 and the difference does not average out over views. Its keypoints are triangulated with true cameras, and each is
-learnt as a sparse non-negative mean of the true body's vertices around where the body's own regressor has it.
+learnt as a sparse non-negative mean of the true body's vertices around where the body's own regressor has it. Views
+of one side leave a point's depth open, so errors count as they look in the views: across the rays, hardly along them.
 """
 
 from __future__ import annotations
@@ -47,12 +48,15 @@ class CalibrationSample:
     Attributes
     ----------
     vertices : (V, 3) true, metres. points : (K, 3) the detector's keypoints, triangulated; NaN where unknown.
+    seen : (K, 3, 3) mean over the keypoint's views of I - d d', with d the unit ray to it: an error e has the mean
+        squared size e' seen e across the rays.
     spread : (K,) robust standard deviation, an axis, of their residuals in the images, as a share of a standing
         adult's height there; NaN where unknown.
     """
 
     vertices: Array
     points: Array
+    seen: Array
     spread: Array
 
 
@@ -64,8 +68,8 @@ def learn_keypoints(
     Keypoints that few of them show, or that the body's own regressors explain as well, keep those.
 
     `bias` is what the model leaves of the triangulated points of people it was not learnt on (cross-validated), so
-    it holds the differences from person to person and from pose to pose. Errors before and after, mm, are added to
-    the provenance.
+    it holds the differences from person to person and from pose to pose. Errors across the rays, before and after, mm,
+    are added to the provenance.
     """
     default = KeypointModel.default(body, keypoint_set)
     mirror = mirrored_vertices(body)
@@ -78,24 +82,21 @@ def learn_keypoints(
         if len(people) < _MIN_PEOPLE:
             rows.append(own)
             continue
-        vertices, points, of = _both_sides(samples, people, k, int(flip[k]), mirror, default.regressor)
+        vertices, points, seen, of = _both_sides(samples, people, k, int(flip[k]), mirror, default.regressor)
+        whitening = _root(seen)
         candidates = _candidates(body, own)
-        fold = of % _FOLDS
-        left_out = np.concatenate(
-            [
-                (_learn(vertices[fold != f], points[fold != f], own, candidates) @ vertices[fold == f])[:, 0]
-                - points[fold == f]
-                for f in range(_FOLDS)
-                if (fold == f).any()
-            ]
-        )
-        own_errors = (own.toarray() @ vertices)[:, 0] - points
-        better = _deviation(left_out) < _BETTER * _deviation(own_errors)
-        rows.append(sparse.csr_matrix(_learn(vertices, points, own, candidates)) if better else own)
-        bias[k] = _deviation(left_out if better else own_errors) / STATURE
+        own_errors = _across(whitening, (own.toarray() @ vertices)[:, 0] - points)
+        errors = np.empty_like(own_errors)
+        for fold in range(_FOLDS):
+            out = of % _FOLDS == fold
+            learnt = _learn(vertices[~out], points[~out], whitening[~out], own, candidates)
+            errors[out] = _across(whitening[out], (learnt @ vertices[out])[:, 0] - points[out])
+        better = _deviation(errors) < _BETTER * _deviation(own_errors)
+        rows.append(sparse.csr_matrix(_learn(vertices, points, whitening, own, candidates)) if better else own)
+        bias[k] = _deviation(errors if better else own_errors) / STATURE
         noise[k] = _FROM_RENDERED * float(np.nanmedian([samples[i].spread[k] for i in people]))
-        before[name] = 1e3 * float(np.median(np.linalg.norm(own_errors, axis=1)))
-        after[name] = 1e3 * float(np.median(np.linalg.norm(left_out if better else own_errors, axis=1)))
+        before[name] = 1e3 * float(np.median(own_errors))
+        after[name] = 1e3 * float(np.median(errors if better else own_errors))
     return KeypointModel(
         keypoint_set,
         body.name,
@@ -113,8 +114,20 @@ def mirrored_vertices(body: BodyModel) -> npt.NDArray[np.int64] | None:
 
 
 def _offset(own: sparse.csr_matrix, sample: CalibrationSample, k: int) -> float:
-    distance = float(np.linalg.norm((own @ sample.vertices)[0] - sample.points[k]))
-    return distance if np.isfinite(distance) else np.inf
+    """Distance across the rays between a keypoint and where the body has it, m; infinite where it is unknown."""
+    error = (own @ sample.vertices)[0] - sample.points[k]
+    return float(np.sqrt(max(error @ sample.seen[k] @ error, 0.0))) if np.isfinite(error).all() else np.inf
+
+
+def _root(matrices: Array) -> Array:
+    """Symmetric square roots (N, 3, 3) of positive semidefinite matrices."""
+    values, vectors = np.linalg.eigh(matrices)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0))[:, None] @ np.swapaxes(vectors, 1, 2))
+
+
+def _across(whitening: Array, errors: Array) -> Array:
+    """Sizes (N,) across the rays of errors (N, 3)."""
+    return np.asarray(np.linalg.norm((whitening @ errors[..., None])[..., 0], axis=1))
 
 
 def _both_sides(
@@ -124,18 +137,21 @@ def _both_sides(
     other: int,
     mirror: npt.NDArray[np.int64] | None,
     regressor: sparse.csr_matrix,
-) -> tuple[Array, Array, npt.NDArray[np.int64]]:
-    """Vertices (N, V, 3), points (N, 3) and person (N,): each person, and its mirror image."""
+) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
+    """Vertices (N, V, 3), points (N, 3), seen (N, 3, 3) and person (N,): each person, and its mirror image."""
     vertices = [samples[i].vertices for i in people]
     points = [samples[i].points[k] for i in people]
+    seen = [samples[i].seen[k] for i in people]
     of = list(people)
+    across = np.array([-1, 1, 1])
     if mirror is not None:
         for i, sample in enumerate(samples):
             if _offset(regressor[[other]], sample, other) < _FAILURE_M:
-                vertices.append(sample.vertices[mirror] * [-1, 1, 1])
-                points.append(sample.points[other] * [-1, 1, 1])
+                vertices.append(sample.vertices[mirror] * across)
+                points.append(sample.points[other] * across)
+                seen.append(sample.seen[other] * across[:, None] * across)
                 of.append(i)
-    return np.array(vertices), np.array(points), np.array(of)
+    return np.array(vertices), np.array(points), np.array(seen), np.array(of)
 
 
 def _candidates(body: BodyModel, own: sparse.csr_matrix) -> npt.NDArray[np.int64]:
@@ -151,7 +167,13 @@ def _candidates(body: BodyModel, own: sparse.csr_matrix) -> npt.NDArray[np.int64
     return np.union1d(near[farthest_points(body.v_template[near], _CANDIDATES)], own.indices)
 
 
-def _learn(vertices: Array, points: Array, own: sparse.csr_matrix, candidates: npt.NDArray[np.int64]) -> Array:
+def _learn(
+    vertices: Array,
+    points: Array,
+    whitening: Array,
+    own: sparse.csr_matrix,
+    candidates: npt.NDArray[np.int64],
+) -> Array:
     """Weights (1, V) of a keypoint."""
     # people who hold the body's own definition, weighted by the root of their number as least squares has it
     weight = np.sqrt(_PRIOR_PEOPLE / len(vertices))
@@ -159,12 +181,12 @@ def _learn(vertices: Array, points: Array, own: sparse.csr_matrix, candidates: n
     prior = np.einsum("v,nvx->nx", own.toarray()[0], vertices)
     stacked = np.concatenate([vertices - centre, weight * (vertices - centre)])
     targets = np.concatenate([points - centre[:, 0], weight * (prior - centre[:, 0])])
-    mean = learn_mean(stacked, targets, candidates)
+    mean = learn_mean(stacked, targets, candidates, np.concatenate([whitening, whitening]))
     weights = np.zeros((1, vertices.shape[1]))
     weights[0, mean.vertices] = mean.weights
     return weights
 
 
-def _deviation(errors: Array) -> float:
-    """Robust standard deviation, an axis, of errors (N, 3): by the median of their length."""
-    return float(np.median(np.linalg.norm(errors, axis=1)) / 1.5382)  # of the chi distribution, three freedoms
+def _deviation(sizes: Array) -> float:
+    """Robust standard deviation, an axis, of errors of such sizes (N,) across the rays: by their median."""
+    return float(np.median(sizes) / 1.1774)  # of the chi distribution, two freedoms

@@ -11,6 +11,7 @@ from mcbench.fitting.calibration import CalibrationSample, learn_keypoints, mirr
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.joints import BLAZEPOSE33
 
+ALL_ROUND = np.tile(np.eye(3) * 2 / 3, (33, 1, 1))  # seen from all sides
 EARS = [BLAZEPOSE33.index(f"{side}_ear") for side in ("left", "right")]
 
 
@@ -36,7 +37,7 @@ def test_another_definition_is_learnt_and_holds_for_new_people(body):
     rng = np.random.default_rng(0)
     spread = np.full(33, 0.004)
     samples = [
-        CalibrationSample(v, detected(default, v) + rng.normal(0, 0.002, (33, 3)), spread)
+        CalibrationSample(v, detected(default, v) + rng.normal(0, 0.002, (33, 3)), ALL_ROUND, spread)
         for v in people(body, rng, 10)
     ]
     model = learn_keypoints(body, "blazepose33", samples, {"source": "a test"})
@@ -55,10 +56,28 @@ def test_another_definition_is_learnt_and_holds_for_new_people(body):
     assert model.provenance["people"] == 10
 
 
+def test_depth_that_no_view_shows_teaches_nothing(body):
+    """People seen from the front only: whatever the triangulation makes of their depth, the definition stays."""
+    default = KeypointModel.default(body, "blazepose33")
+    rng = np.random.default_rng(2)
+    front = np.tile(np.diag([1.0, 1.0, 0.0]), (33, 1, 1))
+    samples = [
+        CalibrationSample(
+            v, detected(default, v) + rng.normal(0, [0.001, 0.001, 0.2], (33, 3)), front, np.full(33, 0.01)
+        )
+        for v in people(body, rng, 10)
+    ]
+    model = learn_keypoints(body, "blazepose33", samples, {})
+    vertices = people(body, rng, 3)
+    errors = model.regressor @ vertices[0] - detected(default, vertices[0])
+    assert np.linalg.norm(errors, axis=1).max() < 0.02
+    assert model.bias.max() < 0.012
+
+
 def test_few_people_teach_nothing(body):
     default = KeypointModel.default(body, "blazepose33")
     vertices = people(body, np.random.default_rng(1), 2)
-    samples = [CalibrationSample(v, detected(default, v), np.full(33, 0.01)) for v in vertices]
+    samples = [CalibrationSample(v, detected(default, v), ALL_ROUND, np.full(33, 0.01)) for v in vertices]
     model = learn_keypoints(body, "blazepose33", samples, {})
     assert abs(model.regressor - default.regressor).max() == 0
     np.testing.assert_array_equal(model.noise, default.noise)
