@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from mcbench.pipelines.source_scene import (
     write_video_source,
 )
 from mcbench.workspace.stage import Progress, no_progress
-from mcbench.workspace.workspace import Workspace
+from mcbench.workspace.workspace import CONFIG, Workspace
 
 _LOG = logging.getLogger(__name__)
 
@@ -265,8 +265,12 @@ def _finish(source: Source, summary: dict[str, Any], notes: list[str], settings:
 
 
 def _remove_empty(workspace: Path, keep_folder: bool) -> None:
-    """Take away the workspace that was made for sources of which none could be imported."""
-    for path in workspace.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if not keep_folder:
-        workspace.rmdir()
+    """Take away the workspace that was made for sources of which none could be imported.
+
+    Folders go only if they are empty: another process may have imported into it meanwhile.
+    """
+    with suppress(OSError):
+        (workspace / "scenes").rmdir()
+        (workspace / CONFIG).unlink()
+        if not keep_folder:
+            workspace.rmdir()

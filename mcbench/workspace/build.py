@@ -25,6 +25,7 @@ from mcbench.workspace.record import (
     stage_key,
 )
 
+LOCK = ".lock"
 _TEMPORARY = ".tmp-"
 _REPLACED = ".old-"
 
@@ -38,7 +39,7 @@ def scene_lock(scene_folder: Path) -> Iterator[None]:
     McbenchError : another process works on the scene (reason `locked`).
     """
     scene_folder.mkdir(parents=True, exist_ok=True)
-    with (scene_folder / ".lock").open("w") as stream:
+    with (scene_folder / LOCK).open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from mcbench.dataset.files import write_bytes
 from mcbench.workspace.workspace import Workspace
 
 _SCHEMA = """
@@ -17,11 +18,9 @@ CREATE TABLE stage (
 
 
 def rebuild_catalog(workspace: Workspace) -> Path:
-    """Write the catalog anew from the stage records; only the driver process calls this. Returns its path."""
+    """Write the catalog anew from the stage records; only driver processes call this. Returns its path."""
     path = workspace.root / "catalog.sqlite"
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    connection = sqlite3.connect(temporary)
+    connection = sqlite3.connect(":memory:")  # a file beside it would be shared with other commands that run now
     try:
         connection.executescript(_SCHEMA)
         for scene in workspace.scenes():
@@ -47,7 +46,7 @@ def rebuild_catalog(workspace: Workspace) -> Path:
                         ),
                     )
         connection.commit()
+        write_bytes(path, connection.serialize())
     finally:
         connection.close()
-    temporary.replace(path)
     return path

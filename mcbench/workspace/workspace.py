@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from mcbench.dataset.files import write_bytes
 from mcbench.errors import UsageError
-from mcbench.workspace.build import build_result, clean_leftovers, scene_lock
+from mcbench.workspace.build import LOCK, build_result, clean_leftovers, scene_lock
 from mcbench.workspace.record import OK, StageRecord, stage_key
 
 CONFIG = "mcbench.toml"
@@ -122,12 +122,14 @@ class Workspace:
         if root.exists() and not root.is_dir():
             raise UsageError("is a file, not a folder for a workspace", path=root)
         if not (root / CONFIG).exists():
-            if root.exists() and any(root.iterdir()):
+            # a process that was killed, or is at it now, may have left what it writes mcbench.toml through
+            if root.exists() and any(not p.name.startswith(f".{CONFIG}.") for p in root.iterdir()):
                 raise UsageError(
                     "is not empty and not a workspace", path=root, hint="give a new folder", reason="no_workspace"
                 )
-            (root / "scenes").mkdir(parents=True, exist_ok=True)
-            write_bytes(root / CONFIG, _CONFIG_TEXT.encode())
+            root.mkdir(parents=True, exist_ok=True)
+            write_bytes(root / CONFIG, _CONFIG_TEXT.encode())  # first: nothing but it makes the folder a workspace
+            (root / "scenes").mkdir(exist_ok=True)
         return cls.open(root)
 
     @property
@@ -239,9 +241,9 @@ class Workspace:
                 )
                 return scene, True
             finally:
-                if scene.any_record(SOURCE) is None:
-                    for leftover in scene.folder.iterdir():
-                        leftover.unlink()
+                clean_leftovers(scene.folder)  # of a build that Ctrl-C ended
+                if [p.name for p in scene.folder.iterdir()] == [LOCK]:
+                    (scene.folder / LOCK).unlink()
                     scene.folder.rmdir()
 
     def _scene_for(self, name: str, origin: str) -> Scene:

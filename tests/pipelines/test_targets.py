@@ -12,6 +12,7 @@ from mcbench.errors import InputError, UsageError
 from mcbench.metrics.protocols import protocol
 from mcbench.pipelines.calibrate import calibrate
 from mcbench.pipelines.evaluate import evaluate
+from mcbench.pipelines.import_source import _remove_empty
 from mcbench.workspace.workspace import Workspace
 
 BENCHMARK = cast(Any, SimpleNamespace(index=[], digest=""))
@@ -41,3 +42,13 @@ def test_evaluation_refuses_a_file_a_body_that_is_absent_and_folders_given_twice
         evaluate(BENCHMARK, [tmp_path], protocol("mcbench"), body_path=tmp_path / "absent.npz")
     with pytest.raises(UsageError, match="given twice"):
         evaluate(BENCHMARK, [tmp_path, tmp_path], protocol("mcbench"))
+
+
+def test_import_takes_away_no_workspace_that_holds_something(tmp_path: Path) -> None:
+    """Another process may have imported into it since this one began."""
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    workspace.add_source("clip", "/clip.mp4", lambda out: {}, settings={}, content={})
+    _remove_empty(workspace.root, False)
+    assert [s.id for s in Workspace.open(workspace.root).scenes()] == ["clip"]
+    _remove_empty(Workspace.open_or_create(tmp_path / "empty").root, False)
+    assert not (tmp_path / "empty").exists()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,3 +190,49 @@ def test_a_record_of_another_release_is_not_overwritten(tmp_path: Path) -> None:
     report = run_stages(workspace.scenes(), toy.chain())
     assert {o.reason for o in report.outcomes} == {"other_format"}
     assert "mcbench-stage/2" in path.read_text()
+
+
+def test_ctrl_c_in_a_build_leaves_nothing(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+
+    def build(out: Path) -> dict:
+        (out / "half").write_text("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workspace.add_source("clip", "/clip.mp4", build, settings={}, content={})
+    assert list(workspace.scenes_folder.iterdir()) == []
+
+
+def test_a_failing_build_leaves_the_other_stages_of_a_scene(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    toy.add(workspace, "s", 1)
+    run_stages(workspace.scenes(), toy.chain())
+    shutil.rmtree(workspace.scene("s").folder / "source")
+
+    def build(out: Path) -> dict:
+        raise InputError("broken", path="s.mp4")
+
+    with pytest.raises(InputError, match="broken"):
+        workspace.add_source("s", "toy:s", build, settings={}, content={})
+    assert (workspace.scenes_folder / "s" / "count" / "stage.json").exists()
+
+
+def test_a_workspace_whose_making_was_killed_is_made(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / ".mcbench.toml.123.tmp").write_text("form")
+    assert Workspace.open_or_create(tmp_path / "ws").scenes() == []
+
+
+def test_catalogs_written_at_once_do_not_meet(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    toy.add(workspace, "s", 1)
+    script = (
+        "import sys; from mcbench.workspace.catalog import *\n"
+        "for _ in range(50): rebuild_catalog(Workspace.open(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", script, str(workspace.root)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in running] == [""] * 4
+    with sqlite3.connect(workspace.root / "catalog.sqlite") as connection:
+        assert connection.execute("select count(*) from scene").fetchone() == (1,)
