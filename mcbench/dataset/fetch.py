@@ -6,6 +6,7 @@ A folder of downloads holds `<key>.<suffix>` and, beside each and for each that 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -175,8 +176,9 @@ class Fetcher:
         try:
             shutil.copyfile(path, temporary)
         except OSError as error:
+            temporary.unlink(missing_ok=True)
             raise InputError(f"cannot be copied: {os.strerror(error.errno or 0)}", path=path,
-                             reason="unreadable") from error  # fmt: skip
+                             reason="disk_full" if error.errno == errno.ENOSPC else "unreadable") from error  # fmt: skip
         source = {"extractor": "local", "title": path.stem, "modified_ns": path.stat().st_mtime_ns}
         return self._keep(reference, temporary, scan, source, attempts=1), scan
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import write_video
 
 from mcbench.dataset.fetch import Fetcher, FetchSettings
+from mcbench.dataset.url_list import video_reference
 from mcbench.errors import UsageError
 
 
@@ -29,3 +32,15 @@ def test_wrong_options_are_told_before_anything_is_fetched(tmp_path: Path, wrong
         wrong = {**wrong, "cookies": tmp_path / wrong["cookies"]}
     with pytest.raises(UsageError, match=says):
         Fetcher(tmp_path, FetchSettings(**wrong))
+
+
+def test_a_full_disk_is_no_fault_of_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clip = write_video(tmp_path / "clip.mp4", 3)
+    monkeypatch.setattr("mcbench.dataset.fetch.shutil.copyfile", full)
+    record, _ = Fetcher(tmp_path / "downloads", FetchSettings()).fetch(video_reference(str(clip), tmp_path))
+    assert record.reason == "disk_full"
+    assert list((tmp_path / "downloads" / "partial").iterdir()) == []
