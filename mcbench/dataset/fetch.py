@@ -177,8 +177,8 @@ class Fetcher:
             shutil.copyfile(path, temporary)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise InputError(f"cannot be copied: {os.strerror(error.errno or 0)}", path=path,
-                             reason="disk_full" if error.errno == errno.ENOSPC else "unreadable") from error  # fmt: skip
+            why = "disk_full" if error.errno == errno.ENOSPC else "unreadable"
+            raise InputError(f"cannot be copied: {os.strerror(error.errno or 0)}", path=path, reason=why) from error
         source = {"extractor": "local", "title": path.stem, "modified_ns": path.stat().st_mtime_ns}
         return self._keep(reference, temporary, scan, source, attempts=1), scan
 
