@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from mcbench.body.model import BodyModel, Posed, load_body
 from mcbench.body.reduced import ReducedBody
@@ -62,7 +63,9 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
     fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings)
 
     context.progress(1, 3, "bodies")
-    fit = fitter.fit(views, detections, tracks, metric=cameras.units == "metre")
+    # matrices of 200 rows: more threads of the linear algebra cost more than they bring, and scenes run side by side
+    with threadpool_limits(1, user_api="blas"):
+        fit = fitter.fit(views, detections, tracks, metric=cameras.units == "metre")
     if not fit.people:
         raise Rejected(f"none of {len(tracks)} tracks gave a body", reason="no_fit")
 
