@@ -51,11 +51,11 @@ class SfmSettings:
     )
     min_keyframes: int = field(default=16, metadata={"help": "Fewest keyframes of a clip.", "least": 3})
     max_keyframes: int = field(default=60, metadata={"help": "Most keyframes of a clip.", "least": 3})
-    max_features: int = field(default=2048, metadata={"help": "Features kept in a keyframe.", "least": 1})
+    max_features: int = field(default=4096, metadata={"help": "Features kept in a keyframe.", "least": 1})
     max_image_size: int = field(
         default=1600, metadata={"help": "Longer side of the images worked on, px.", "least": 64}
     )
-    max_tracked_points: int = field(default=500, metadata={"help": "Points a keyframe hands to the frames around it."})
+    max_tracked_points: int = field(default=1000, metadata={"help": "Points a keyframe hands to the frames around it."})
     min_features: int = field(default=150, metadata={"help": "Features that the median keyframe must have."})
     min_registered: float = field(default=0.7, metadata={"help": "Share of the frames that must get a pose."})
     max_error_px: float = field(default=2.0, metadata={"help": "Mean reprojection error allowed, px at 1000 px."})
@@ -253,4 +253,4 @@ def _save(context: StageContext[SfmSettings], source: Source, model: SparseModel
     write_npz(context.out / "points.npz", {"xyz": model.xyz, "rgb": model.rgb, "error": model.point_errors()})
 
 
-STAGE: Stage[SfmSettings] = Stage("sfm", 1, ("source",), SfmSettings, run)
+STAGE: Stage[SfmSettings] = Stage("sfm", 2, ("source",), SfmSettings, run)
