@@ -19,11 +19,13 @@ from mcbench.cameras import sfm_gates
 from mcbench.cameras.camera import Camera
 from mcbench.cameras.colmap import initial_camera
 from mcbench.cameras.colmap_map import MapInput, map_images
+from mcbench.cameras.corner_tracks import add_corners
 from mcbench.cameras.features import Features, extract, working_image
 from mcbench.cameras.keyframes import measure_motion, select_keyframes
 from mcbench.cameras.known_cameras import check_epipolar, check_poses
 from mcbench.cameras.localise import Anchor, locate_frames
 from mcbench.cameras.matching import exhaustive_pairs, loop_pairs, sequential_pairs, verify_pairs
+from mcbench.cameras.refine import adjust
 from mcbench.cameras.sparse_model import SparseModel, from_reconstruction
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.files import write_npz
@@ -35,6 +37,8 @@ from mcbench.workspace.stage import Stage, StageContext
 _EXHAUSTIVE = 30
 #: Frames looked at when cameras are known and only checked.
 _CHECKED_FRAMES = 12
+#: Scale of the loss of the last adjustment, px of the working image: about the error with which corners are followed.
+_LOSS_PX = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,15 @@ class SfmSettings:
     )
     min_keyframes: int = field(default=16, metadata={"help": "Fewest keyframes of a clip.", "least": 3})
     max_keyframes: int = field(default=60, metadata={"help": "Most keyframes of a clip.", "least": 3})
-    max_features: int = field(default=4096, metadata={"help": "Features kept in a keyframe.", "least": 1})
+    max_features: int = field(default=2048, metadata={"help": "Features kept in a keyframe.", "least": 1})
     max_image_size: int = field(
         default=1600, metadata={"help": "Longer side of the images worked on, px.", "least": 64}
     )
+    refine: bool = field(
+        default=True,
+        metadata={"help": "Make the map more exact: corners of keyframes as further points, a robust adjustment."},
+    )
+    max_corners: int = field(default=1500, metadata={"help": "Corners of a keyframe that refine the map.", "least": 1})
     max_tracked_points: int = field(default=1000, metadata={"help": "Points a keyframe hands to the frames around it."})
     min_features: int = field(default=150, metadata={"help": "Features that the median keyframe must have."})
     min_registered: float = field(default=0.7, metadata={"help": "Share of the frames that must get a pose."})
@@ -117,12 +126,12 @@ def _reconstruct(context: StageContext[SfmSettings], source: Source) -> dict[str
     n = len(source.frames)
     if n < 3:
         raise Rejected(f"{n} frames: structure from motion needs three", reason="too_few_frames")
-    progress(0, 5, "keyframes")
+    progress(0, 6, "keyframes")
     keyframes = _keyframes(source, settings)
-    progress(1, 5, "features")
+    progress(1, 6, "features")
     features = _features(source, keyframes, settings)
     sfm_gates.check_features([len(f) for f in features], settings.min_features)
-    progress(2, 5, "matches")
+    progress(2, 6, "matches")
     sizes = [(source.frames[k].width, source.frames[k].height) for k in keyframes]
     groups = list(dict.fromkeys(sizes))
     cameras = [initial_camera(*size, camera_id=i + 1) for i, size in enumerate(groups)]
@@ -132,17 +141,20 @@ def _reconstruct(context: StageContext[SfmSettings], source: Source) -> dict[str
         features, [cameras[i] for i in camera_of], pairs, seed=settings.seed, threads=_threads(settings)
     )
     sfm_gates.check_matches(verified, len(keyframes), min_share=settings.min_registered)
-    progress(3, 5, "map")
+    progress(3, 6, "map")
     names = [f"{k:06d}" for k in keyframes]
     models = map_images(MapInput(names, features, cameras, camera_of, verified), seed=settings.seed)
     if not models:
         raise Rejected("no two images give a well-determined start for mapping", reason="degenerate")
     model = from_reconstruction(models[0], keyframes, features)
-    progress(4, 5, "locate")
+    if settings.refine:
+        progress(4, 6, "refine")
+        model = _refine(source, model, settings)
+    progress(5, 6, "locate")
     model = _locate(source, model, settings)
     summary = _check_model(model, n, settings, len(models))
     _save(context, source, model, summary)
-    progress(5, 5, "done")
+    progress(6, 6, "done")
     return {"cameras": "sfm", "frames": n, "keyframes": len(keyframes), **summary}
 
 
@@ -177,6 +189,16 @@ def _pairs(features: Sequence[Features]) -> list[tuple[int, int]]:
         return exhaustive_pairs(len(features))
     pairs = sequential_pairs(len(features), overlap=4)
     return sorted({*pairs, *loop_pairs(features, pairs)})
+
+
+def _refine(source: Source, model: SparseModel, settings: SfmSettings) -> SparseModel:
+    """The map with corners of its keyframes added, where these share one camera, and all of it adjusted together."""
+    camera = next(iter(model.cameras.values()))
+    if len(set(model.cameras.values())) == 1:
+        images = ((frame.index, image) for frame, image in source.images(sorted(model.poses)))
+        model = add_corners(model, images, count=settings.max_corners, max_size=settings.max_image_size)
+    shrunk = max(1.0, max(camera.width, camera.height) / settings.max_image_size)
+    return adjust(model, loss_px=_LOSS_PX * shrunk)
 
 
 def _locate(source: Source, model: SparseModel, settings: SfmSettings) -> SparseModel:
@@ -253,4 +275,4 @@ def _save(context: StageContext[SfmSettings], source: Source, model: SparseModel
     write_npz(context.out / "points.npz", {"xyz": model.xyz, "rgb": model.rgb, "error": model.point_errors()})
 
 
-STAGE: Stage[SfmSettings] = Stage("sfm", 2, ("source",), SfmSettings, run)
+STAGE: Stage[SfmSettings] = Stage("sfm", 3, ("source",), SfmSettings, run)

@@ -24,7 +24,13 @@ def corners(grey: Grey, count: int) -> Points:
 
 
 def follow(
-    before: Grey, after: Grey, points: Points, guess: Points | None = None, *, window: int = 15
+    before: Grey,
+    after: Grey,
+    points: Points,
+    guess: Points | None = None,
+    *,
+    window: int = 15,
+    levels: int = _LEVELS,
 ) -> tuple[Points, npt.NDArray[np.float32]]:
     """Points (N, 2) of one image in another.
 
@@ -33,6 +39,7 @@ def follow(
     points : (N, 2), NaN for unknown ones.
     guess : (N, 2) where to start looking; the points themselves when None.
     window : side of the patches compared, px.
+    levels : how often images are halved; the more, the farther from the guess a point may be.
 
     Returns
     -------
@@ -50,7 +57,7 @@ def follow(
             points[rows],
             start[rows].copy(),
             winSize=(window, window),
-            maxLevel=_LEVELS,
+            maxLevel=levels,
             criteria=_STOP,
             flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         )

@@ -14,7 +14,7 @@ from mcbench.cameras.colmap import to_colmap
 from mcbench.cameras.klt import follow
 
 #: Side of the patches followed, px of the working image.
-_WINDOW = 21
+_WINDOW = 11
 #: Largest mean absolute difference of grey levels between a point's patch in its anchor and in the frame.
 _MAX_DIFFERENCE = 20.0
 _MIN_INLIERS = 20

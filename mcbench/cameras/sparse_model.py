@@ -69,6 +69,17 @@ class SparseModel:
         """The model with further frames posed."""
         return replace(self, cameras={**self.cameras, **cameras}, poses={**self.poses, **poses})
 
+    def joined(self, other: SparseModel) -> SparseModel:
+        """The model with the points of another of the same cameras and poses added to its own."""
+        return replace(
+            self,
+            xyz=np.concatenate([self.xyz, other.xyz]),
+            rgb=np.concatenate([self.rgb, other.rgb]),
+            frame=np.concatenate([self.frame, other.frame]),
+            point=np.concatenate([self.point, other.point + len(self.xyz)]),
+            pixels=np.concatenate([self.pixels, other.pixels]),
+        )
+
 
 def from_reconstruction(
     model: pycolmap.Reconstruction, frames: Sequence[int], features: Sequence[Features]
