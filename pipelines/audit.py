@@ -10,13 +10,13 @@ import numpy as np
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Source
 from mcbench.dataset.truth import SceneTruth
-from mcbench.dataset.url_list import video_name
 from mcbench.errors import InputError
 from mcbench.metrics.audit_summary import person_row, summarise
 from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
 from mcbench.pipelines.finished import STAGES, FinishedScene, finished_scene
+from mcbench.pipelines.truth_files import truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
-from mcbench.workspace.workspace import Scene, Workspace, sanitise
+from mcbench.workspace.workspace import Scene, Workspace
 
 
 def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_progress) -> dict[str, Any]:
@@ -29,9 +29,9 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
     ------
     InputError : the folder has no truth, or none of a scene of the workspace (reason `no_truth`).
     """
-    truths = _truths(Path(truth_folder))
+    truths = truth_files(Path(truth_folder))
     scenes = workspace.scenes()
-    pairs = [(scene, path) for scene in scenes if (path := _truth_of(scene, truths)) is not None]
+    pairs = [(scene, path) for scene in scenes if (path := truth_of(scene, truths)) is not None]
     if not pairs:
         raise InputError("has no truth of any scene of the workspace", path=truth_folder, reason="no_truth")
     audits, rows = [], []
@@ -55,29 +55,6 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
         "scenes_without_truth": [s.id for s in scenes if s.id not in {scene.id for scene, _ in pairs}],
         "truth_without_scene": sorted(path.stem for path in truths.values() if path not in used),
     }
-
-
-def _truths(folder: Path) -> dict[str, Path]:
-    """Truth files by the id that a scene made from their clip has."""
-    if not folder.is_dir():
-        raise InputError("is not a folder", path=folder, reason="no_truth")
-    paths = [p for p in sorted(folder.glob("*.json")) if p.with_suffix(".npz").exists()]
-    if not paths:
-        raise InputError("has no truth in it (<clip>.json with <clip>.npz)", path=folder, reason="no_truth")
-    return {sanitise(path.stem): path for path in paths}
-
-
-def _truth_of(scene: Scene, truths: dict[str, Path]) -> Path | None:
-    """The scene's truth, by the original name of its clip, else of the video that the clip was taken from.
-
-    A clip of a Mannequin Challenge list has the list's name, an imported one the name it was given (`--name`).
-    """
-    names = [scene.name, Path(scene.name).stem]
-    record = scene.any_record("source")
-    if record is not None:
-        given = str(record.provenance.get("origin", "")).removesuffix(f"#{scene.name}")
-        names.append(video_name(str(record.provenance.get("address", given))))
-    return next((truths[id_] for name in names if (id_ := sanitise(name)) in truths), None)
 
 
 def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, Any]]:

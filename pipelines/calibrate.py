@@ -17,6 +17,7 @@ from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import InputError, UsageError
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.pipelines.truth_files import truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Workspace
 
@@ -36,25 +37,23 @@ def calibrate(
     Raises
     ------
     UsageError : `out` is a folder, or a file that is no calibration.
-    InputError : no scene has both detections and truth (reason `no_truth`).
+    InputError : a folder has no truth, or no scene has both detections and truth (reason `no_truth`).
     """
     _check_target(Path(out))
-    for folder in truth_folders:
-        if not Path(folder).is_dir():
-            raise InputError("is not a folder", path=folder, reason="no_truth")
+    truths = {name: path for folder in truth_folders for name, path in truth_files(Path(folder)).items()}
     body = load_body()
-    paths = {p.stem: p for folder in truth_folders for p in Path(folder).glob("*.npz")}
-    scenes = [s for s in workspace.scenes() if s.finished("detect") and s.id in paths]
-    if not scenes:
+    detected = [scene for scene in workspace.scenes() if scene.finished("detect")]
+    pairs = [(scene, path) for scene in detected if (path := truth_of(scene, truths)) is not None]
+    if not pairs:
         raise InputError("has no scene with detections and truth", path=workspace.root, reason="no_truth")
     samples: list[CalibrationSample] = []
     seeds: list[dict[str, Any]] = []
     keypoint_set = detector = ""
-    for done, scene in enumerate(scenes):
-        progress(done, len(scenes), scene.id)
+    for done, (scene, path) in enumerate(pairs):
+        progress(done, len(pairs), scene.id)
         detections = Detections.load(scene.stage_folder("detect") / "detections.npz")
         keypoint_set, detector = detections.keypoint_set, detections.detector
-        truth = SceneTruth.load(paths[scene.id].with_suffix(".json"))
+        truth = SceneTruth.load(path)
         seeds.append({k: truth.info.get(k) for k in ("difficulty", "seed")})
         source = Source.load(scene.stage_folder("source"))
         decoded = np.array(source.decode_index)
@@ -65,7 +64,7 @@ def calibrate(
         body,
         keypoint_set,
         samples,
-        {"source": "learnt on rendered people", "detector": detector, "clips": len(scenes), "rendered": unique},
+        {"source": "learnt on rendered people", "detector": detector, "clips": len(pairs), "rendered": unique},
     )
     model.save(Path(out))
     return model
