@@ -191,9 +191,10 @@ def _load(path: Path, _modified: int, _size: int) -> BodyModel:
 def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
     template = _array(data, "v_template", (None, 3))
     n_vertices = len(template)
-    faces = _array(data, "f", (None, 3))
-    if (faces % 1 != 0).any() or (faces < 0).any() or (faces >= n_vertices).any() or not n_vertices:
+    corners = _array(data, "f", (None, 3))
+    if (corners % 1 != 0).any() or (corners < 0).any() or (corners >= n_vertices).any() or not n_vertices:
         raise ValueError("f holds what is no number of a vertex")
+    faces = corners.astype(np.int64)
     shapedirs = _array(data, "shapedirs", (n_vertices, 3, None))[:, :, :N_BETAS]
     skinning = _array(data, "weights", (n_vertices, 24))
     regressor = sparse.csr_matrix(_array(data, "J_regressor", (24, n_vertices)))
@@ -212,9 +213,9 @@ def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
         posedirs=posedirs,
         joint_regressor=regressor,
         skinning=skinning,
-        faces=faces.astype(np.int64),
+        faces=faces,
         skin_mask=np.ones(n_vertices, dtype=bool) if mask is None else _array(data, "skin_mask", (n_vertices,)) != 0,
-        vertex_area=vertex_areas(template, faces.astype(np.int64)),
+        vertex_area=vertex_areas(template, faces),
         keypoints=_keypoints(data, regressor),
         info=str(data.get("provenance", "")),
     )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from mcbench.cameras.camera import Array, Camera, camera_center, transform
-from mcbench.cameras.features import working_image
+from mcbench.cameras.features import to_original, to_working, working_image
 from mcbench.cameras.klt import Grey, corners, follow
 from mcbench.cameras.sparse_model import SparseModel
 from mcbench.cameras.triangulation import midpoints
@@ -63,7 +63,7 @@ def add_corners(
     for index, image in images:
         grey = working_image(image, max_size)
         found = corners(grey, count)
-        column, row = np.floor(_to_original(found, grey, camera)).astype(int).T
+        column, row = np.floor(to_original(found, grey, camera)).astype(int).T
         colours = image[np.clip(row, 0, camera.height - 1), np.clip(column, 0, camera.width - 1)]
         keyframes.append(_Keyframe(index, model.poses[index], grey, found, colours))
     frame, point, pixels = [], [], []
@@ -88,18 +88,6 @@ def add_corners(
     return model.joined(_agreeing(tracks, camera, _MAX_ERROR_PX * ratio))
 
 
-def _to_original(points: npt.NDArray[np.float32], grey: Grey, camera: Camera) -> Array:
-    """Points (N, 2) of a working image, first pixel's centre at 0, in px of the original, first corner at 0."""
-    ratio = np.array([camera.width / grey.shape[1], camera.height / grey.shape[0]])
-    return (points.astype(np.float64) + 0.5) * ratio
-
-
-def _to_working(pixels: Array, grey: Grey, camera: Camera) -> npt.NDArray[np.float32]:
-    """The inverse of `_to_original`."""
-    ratio = np.array([camera.width / grey.shape[1], camera.height / grey.shape[0]])
-    return (pixels / ratio - 0.5).astype(np.float32)
-
-
 def _directions(pixels: Array, cam_from_world: Array, camera: Camera) -> Array:
     """Directions (N, 3) in the world, of unit depth, of pixels (N, 2) in a camera or in one camera each (N, 3, 4)."""
     flat = (camera.undistort(pixels) - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
@@ -113,7 +101,7 @@ def _tracks(
     anchor = keyframes[i]
     if not len(anchor.corners) or not (model.frame == anchor.index).any():
         return
-    pixels = _to_original(anchor.corners, anchor.grey, camera)
+    pixels = to_original(anchor.corners, anchor.grey, camera)
     yield anchor.index, np.arange(len(pixels)), pixels
     start = _expected(anchor, pixels, model, camera)
     directions = _directions(pixels, anchor.cam_from_world, camera)
@@ -127,11 +115,11 @@ def _tracks(
                 anchor.grey,
                 other.grey,
                 anchor.corners,
-                _to_working(guess, other.grey, camera),
+                to_working(guess, other.grey, camera),
                 window=_WINDOW,
                 levels=_LEVELS,
             )
-            seen = _to_original(there, other.grey, camera)
+            seen = to_original(there, other.grey, camera)
             # what is found tells more exactly how far the corner is, and so where to look for it in the next one
             xyz = midpoints(
                 centre,

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pycolmap
 
+from mcbench.cameras.camera import Array, Camera
+
 #: Descriptors are COLMAP's: 128 bytes, square roots of L1-normalised SIFT times 512, so that the L2 norm is about 512.
 DESCRIPTOR_NORM = 512.0
 
@@ -43,6 +45,20 @@ def working_image(image: npt.NDArray[np.uint8], max_size: int) -> npt.NDArray[np
         return grey
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def to_original(points: npt.NDArray[np.floating], grey: npt.NDArray[np.uint8], camera: Camera) -> Array:
+    """Points (N, 2) of a working image, first pixel's centre at 0, in px of the original, first corner at 0."""
+    return (points.astype(np.float64) + 0.5) * _ratio(grey, camera)
+
+
+def to_working(pixels: Array, grey: npt.NDArray[np.uint8], camera: Camera) -> npt.NDArray[np.float32]:
+    """The inverse of `to_original`."""
+    return (pixels / _ratio(grey, camera) - 0.5).astype(np.float32)
+
+
+def _ratio(grey: npt.NDArray[np.uint8], camera: Camera) -> Array:
+    return np.array([camera.width / grey.shape[1], camera.height / grey.shape[0]])
 
 
 def extract(image: npt.NDArray[np.uint8], *, max_features: int, max_size: int) -> Features:

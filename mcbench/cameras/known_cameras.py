@@ -12,6 +12,7 @@ from mcbench.cameras.camera import Array, camera_center
 from mcbench.cameras.colmap import to_colmap
 from mcbench.cameras.features import Features
 from mcbench.cameras.matching import VerifiedPair, verify_pairs
+from mcbench.cameras.triangulation import midpoints, rays
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.errors import Rejected
 
@@ -117,16 +118,11 @@ def in_front(cameras: Sequence[FrameCamera], features: Sequence[Features], pair:
     """
     a, b = cameras[pair.a], cameras[pair.b]
     assert a.cam_from_world is not None and b.cam_from_world is not None
-    rays = []
-    for frame, pixels in zip((a, b), _matched_points(cameras, features, pair), strict=True):
-        assert frame.cam_from_world is not None
-        ray = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(frame.camera.K).T
-        rays.append(ray @ frame.cam_from_world[:, :3] / np.linalg.norm(ray, axis=1, keepdims=True))
-    baseline = camera_center(b.cam_from_world) - camera_center(a.cam_from_world)
-    cosine = (rays[0] * rays[1]).sum(axis=1)
-    along_a, along_b = rays[0] @ baseline, rays[1] @ baseline
-    # distances along the two rays to their common perpendicular, times the positive 1 - cosine^2
-    ahead = (along_a - cosine * along_b > 0) & (cosine * along_a - along_b > 0)
+    projection = np.stack([a.camera.K @ a.cam_from_world, b.camera.K @ b.cam_from_world])
+    (centre_a, centre_b), (along_a, along_b) = rays(projection, np.stack(_matched_points(cameras, features, pair)))
+    ahead = np.asarray(np.isfinite(midpoints(centre_a, along_a, centre_b, along_b)).all(axis=-1))
+    lengths = np.linalg.norm(along_a, axis=1) * np.linalg.norm(along_b, axis=1)
+    cosine = (along_a * along_b).sum(axis=1) / lengths
     return np.asarray(ahead[np.abs(cosine) < np.cos(_MIN_ANGLE)])
 
 

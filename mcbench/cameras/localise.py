@@ -11,6 +11,7 @@ import pycolmap
 
 from mcbench.cameras.camera import Array, Camera, transform
 from mcbench.cameras.colmap import to_colmap
+from mcbench.cameras.features import to_original, to_working
 from mcbench.cameras.klt import follow
 
 #: Side of the patches followed, px of the working image.
@@ -112,10 +113,9 @@ def _follow(
     max_points: int,
 ) -> Iterator[tuple[int, npt.NDArray[np.int64], Array, Array]]:
     """Follow an anchor's points outwards; yields (frame, point ids, xyz, pixels) until too few are left."""
-    ratio = np.array([camera.width / image.shape[1], camera.height / image.shape[0]])
     chosen = _spread(anchor, max_points)
     ids, xyz = anchor.point_ids[chosen], anchor.xyz[chosen]
-    start = (camera.project(transform(anchor.cam_from_world, xyz)) / ratio - 0.5).astype(np.float32)
+    start = to_working(camera.project(transform(anchor.cam_from_world, xyz)), image, camera)
     now = start
     for index, grey in ordered:
         now, difference = follow(image, grey, start, now, window=_WINDOW)
@@ -123,7 +123,7 @@ def _follow(
         rows = np.flatnonzero(np.isfinite(now[:, 0]))
         if len(rows) < _MIN_INLIERS:
             return
-        yield index, ids[rows], xyz[rows], (now[rows].astype(np.float64) + 0.5) * ratio
+        yield index, ids[rows], xyz[rows], to_original(now[rows], grey, camera)
 
 
 def _spread(anchor: Anchor, count: int) -> npt.NDArray[np.intp]:

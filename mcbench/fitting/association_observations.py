@@ -12,7 +12,7 @@ from mcbench.cameras.triangulation import BoolArray, Triangulation, triangulate
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association_settings import AssociationSettings
-from mcbench.joints import joint_set
+from mcbench.joints import JointSet, joint_set
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,6 +24,11 @@ BODY_JOINTS = (
 )
 #: Skeletons compared with all observations at a time, to bound memory.
 _CHUNK = 128
+
+
+def body_joints(joints: JointSet) -> IntArray:
+    """Indices (J,) of those of `BODY_JOINTS` that a joint set has."""
+    return np.array([joints.index(name) for name in BODY_JOINTS if name in joints.joints], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,8 @@ class Observations:
     def from_detections(cls, views: Views, detections: Detections, settings: AssociationSettings) -> Observations:
         """Detections in posed views with at least `min_joints` known body joints."""
         joints = joint_set(detections.keypoint_set)
-        named = [joints.index(name) for name in BODY_JOINTS if name in joints.joints]
-        body = np.array(named if len(named) >= settings.min_joints else range(len(joints)), dtype=np.int64)
+        named = body_joints(joints)
+        body = named if len(named) >= settings.min_joints else np.arange(len(joints))
 
         score = np.where(np.isfinite(detections.keypoints).all(axis=-1), detections.keypoint_score, 0.0)
         weight = np.where(score >= settings.min_score, score, 0.0)

@@ -128,7 +128,9 @@ class PersonEnergy:
 
     def points(self, state: PersonState) -> Array:
         """Keypoints (K, 3) as the detector sees them, m."""
-        return evaluate(self.body, state.body).points + state.offsets
+        body = state.body
+        reduced = self.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False)
+        return np.nan_to_num(reduced.points) + state.offsets
 
     def linearise_with_scale(self, state: PersonState, log_scale: float) -> DenseSystem:
         """The quadratic model over the state's unknowns and, last, the log-scale."""

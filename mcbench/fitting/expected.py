@@ -10,7 +10,7 @@ from mcbench.cameras.camera import Array, transform
 from mcbench.cameras.triangulation import BoolArray
 from mcbench.cameras.views import Views
 from mcbench.fitting.association import Track
-from mcbench.fitting.association_observations import BODY_JOINTS
+from mcbench.fitting.association_observations import body_joints
 from mcbench.joints import JointSet
 
 #: Share of a person's body joints that must lie in the image: of someone cut at the hips it is a half.
@@ -38,7 +38,7 @@ def expected_keypoints(views: Views, view: int, tracks: Sequence[Track], joints:
     NaN where unknown or not in front of the camera. Left out is who lies outside the image for the most part, or is
     hidden by nearer people.
     """
-    body = [joints.index(name) for name in BODY_JOINTS if name in joints.joints]
+    body = body_joints(joints)
     size = views.size[view]
     pixels: dict[int, Array] = {}
     depth: dict[int, float] = {}
@@ -68,7 +68,7 @@ def _in_image(views: Views, view: int, in_camera: Array) -> Array:
 
 def _hidden(keypoints: Array, nearer: Sequence[Array], size: Array, joints: JointSet) -> bool:
     """Whether nearer people's bodies lie before most of the body joints that would be in the image."""
-    points = keypoints[[joints.index(name) for name in BODY_JOINTS if name in joints.joints]]
+    points = keypoints[body_joints(joints)]
     points = points[((points >= 0) & (points <= size)).all(axis=-1)]
     covered = np.zeros(len(points), dtype=bool)
     for other in nearer:

@@ -10,7 +10,12 @@ class FitSettings:
     """How people are fitted; every default is ours and documented where it is used."""
 
     body: str = field(default="", metadata={"help": "Body model file (SMPL layout); empty for the open body."})
-    keypoint_model: str = field(default="", metadata={"help": "Keypoint calibration (.npz); empty for the body's own."})
+    keypoint_model: str = field(
+        default="",
+        metadata={
+            "help": "Keypoint calibration (.npz); empty for the one that comes with mcbench, else the body's own."
+        },
+    )
     min_views: int = field(default=3, metadata={"help": "Least number of views of a person."})
     min_score: float = field(
         default=0.05,

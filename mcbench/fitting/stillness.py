@@ -89,7 +89,8 @@ class _MovingProblem:
         """Over the body and the knots; the offsets of the keypoints stay as the still fit has them."""
         body = state.person.body
         posed = evaluate(self.energy.body, body)
-        terms = reprojection_terms(self.points(state), self.energy.observations, self.energy.kernel)
+        points = posed.points + state.person.offsets + (self.blend @ state.knots)[:, None]
+        terms = reprojection_terms(points, self.energy.observations, self.energy.kernel)
         gradient, hessian = terms.gradient, terms.hessian
         n, count = body.size, len(state.knots)
         summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))

@@ -17,13 +17,13 @@ from mcbench.workspace.build import LOCK, build_result, clean_leftovers, scene_l
 from mcbench.workspace.record import OK, StageRecord, stage_key
 
 CONFIG = "mcbench.toml"
-_CONFIG_TEXT = """\
+FORMAT = "mcbench-workspace/1"
+_CONFIG_TEXT = f"""\
 # An mcbench workspace. A table named after a stage sets that stage's options, as its --help lists them:
 # [sfm]
 # max_keyframes = 60
-format = "mcbench-workspace/1"
+format = "{FORMAT}"
 """
-FORMAT = "mcbench-workspace/1"
 SOURCE = "source"
 #: Tables that `mcbench.toml` may have: the stages, and the commands after them that read it.
 TABLES = ("sfm", "detect", "fit", "validate", "export", "report")
