@@ -1,8 +1,9 @@
 """BlazePose for several people in an image.
 
 The networks were made for one person who fills the picture. Here the candidates are searched on the whole image and
-on overlapping tiles, every candidate and every prior gets landmarks twice (the second time in the region that the
-first landmarks ask for), and whoever comes out twice is kept once.
+on overlapping tiles. The quick landmark network goes to every candidate and looks again in the region that its first
+landmarks ask for, until they stay; the accurate one then reads the pose. Where a person is expected it reads at once.
+Whoever comes out twice is kept once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcbench.experts.base import MASK_SIZE, PersonDetection
-from mcbench.experts.blazepose import DETECTION, LANDMARK, MARGIN, Landmarks, PoseDetection, PoseLandmark, candidate_roi
+from mcbench.experts.blazepose import (
+    DETECTION,
+    LANDMARK_FULL,
+    LANDMARK_HEAVY,
+    MARGIN,
+    Landmarks,
+    PoseDetection,
+    PoseLandmark,
+    candidate_roi,
+)
 from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.duplicates import SAME, distinct, limb_joints
 from mcbench.experts.ssd import SsdDetections, overlapping
@@ -37,14 +47,14 @@ SETTLED = 0.025
 #: to look like that from the start loses feet and people who are cut.
 CLOSE = 1.05
 #: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
-PRIOR_MARGINS = (MARGIN, 1.0)
+PRIOR_MARGINS = (1.15, 1.0)
 EXPECTED = 2 * SETTLED
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
 
 
 class BlazePoseDetector:
-    """BlazePose (full) on tiles, several people an image; see `mcbench.experts.base.Detector`.
+    """BlazePose (full and heavy) on tiles, several people an image; see `mcbench.experts.base.Detector`.
 
     Raises
     ------
@@ -52,16 +62,17 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/1"
+    version = f"mediapipe-{MEDIAPIPE.version}/2"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:
         self._detection = PoseDetection()
-        self._landmark = PoseLandmark()
+        self._full = PoseLandmark(LANDMARK_FULL)
+        self._heavy = PoseLandmark(LANDMARK_HEAVY)
 
     @staticmethod
     def resources() -> Mapping[str, str]:
-        return {name: weight_digest(name) for name in (DETECTION, LANDMARK)}
+        return {name: weight_digest(name) for name in (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY)}
 
     def detect(
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
@@ -93,20 +104,19 @@ class BlazePoseDetector:
 
         Looks wander to someone who stands before the one expected; a closer region may then show the right one.
         """
-        nearest, least = None, np.inf
+        readings: list[tuple[Landmarks, float]] = []
         for margin in PRIOR_MARGINS:
             region = roi_from_keypoints(prior, margin)
             if region is None:
                 return None
-            looks = self._look(image, region, [])
-            readings = [(_best(looks), _score(looks))] if len(looks) > 1 else []
-            for landmarks, score in (*readings, (looks[0], _score_at(looks[0], prior))):
-                distance = _distance_to(landmarks, prior)
-                if score > 0.0 and (nearest is None or distance < least):
-                    nearest, least = (landmarks, score), distance
-                if score >= GOOD and distance < EXPECTED:
-                    return nearest
-        return nearest
+            look = self._heavy(image, region)
+            readings.append((look, _score_at(look, prior)))
+            if readings[-1][1] >= GOOD and _distance_to(look, prior) < EXPECTED:
+                return readings[-1]
+        if (region := roi_from_keypoints(prior)) and len(looks := self._look(image, region, [])) > 1:
+            readings.append((_best(looks), _score(looks)))
+        readings = [reading for reading in readings if reading[1] > 0.0]
+        return min(readings, key=lambda reading: _distance_to(reading[0], prior)) if readings else None
 
     def _candidates(self, image: Pyramid) -> list[list[Roi]]:
         """Regions of the candidates, best first, those whose heads overlap together."""
@@ -116,14 +126,18 @@ class BlazePoseDetector:
         return [[candidate_roi(points) for points in group.keypoints] for group in overlapping(found)]
 
     def _look(self, image: Pyramid, region: Roi, taken: list[Landmarks]) -> list[Landmarks]:
-        """Look until the pose stays, or there is no hope, or it is someone already found well; then more closely."""
-        looks = [self._landmark(image, region)]
+        """Look until the pose stays, or there is no hope, or it is someone already found well; then read it closely."""
+        looks = [self._full(image, region)]
         while len(looks) < MAX_LOOKS and looks[-1].presence > HOPELESS and not _one_of(looks[-1], taken):
-            looks.append(self._landmark(image, looks[-1].region()))
+            looks.append(self._full(image, looks[-1].region()))
             if _distance(looks[-1], looks[-2]) < SETTLED:
                 break
         if len(looks) > 1 and looks[-1].presence > HOPELESS and not _one_of(looks[-1], taken):
-            looks.append(self._landmark(image, looks[-1].region(CLOSE)))
+            looks.append(self._heavy(image, looks[-1].region(CLOSE)))
+            if _distance(looks[-1], looks[-2]) >= 2 * SETTLED:
+                # the networks disagree, and often the accurate one is right: it must then come out the same by itself
+                for _ in range(2):
+                    looks.append(self._heavy(image, looks[-1].region(CLOSE)))
         return looks
 
 

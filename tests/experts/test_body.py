@@ -37,7 +37,8 @@ def test_is_the_registered_detector() -> None:
     assert "blazepose" in detector_names()
     assert detector_class("blazepose") is BlazePoseDetector
     assert BlazePoseDetector.keypoint_set == BLAZEPOSE33.name
-    assert set(BlazePoseDetector.resources()) == {"pose_detection.tflite", "pose_landmark_full.tflite"}
+    names = {"pose_detection.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"}
+    assert set(BlazePoseDetector.resources()) == names
 
 
 def test_views_agree_on_one_man(t_pose: dict, test_data: Path) -> None:
@@ -203,7 +204,8 @@ def test_looks_that_wander_to_a_neighbour_are_taken_again_more_closely(
             0.9, points, np.ones(33), np.zeros((33, 3)), mask, roi, hips, hips - [0.0, radius * roi.size / wide.size]
         )
 
-    monkeypatch.setattr(blazepose, "_landmark", landmarks)
+    monkeypatch.setattr(blazepose, "_full", landmarks)
+    monkeypatch.setattr(blazepose, "_heavy", landmarks)
     (found,) = blazepose.detect(np.zeros((400, 600, 3), np.uint8), [woman], search=False)
     np.testing.assert_array_equal(found.keypoints, woman)
     first = len(regions)
