@@ -169,6 +169,8 @@ def _download_tarball(package: NpmPackage, folder: Path, note: Note) -> tuple[Pa
                 _read_url(request, path, note)
                 break
             except NETWORK_ERRORS as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()  # it holds the connection
                 if wait is None or not _may_pass(error):
                     raise
                 note(f"{_why(error)}; trying again in {wait:g} s")
@@ -221,7 +223,6 @@ def _read_url(request: urllib.request.Request, path: Path, note: Note) -> None:
 def _may_pass(error: Exception) -> bool:
     """Whether it makes sense to try again after one of NETWORK_ERRORS."""
     if isinstance(error, urllib.error.HTTPError):
-        error.close()
         return error.code >= 500 or error.code in (408, 429)
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return not isinstance(cause, (ssl.SSLCertVerificationError, http.client.InvalidURL))
@@ -232,7 +233,8 @@ def _why(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    return " ".join(str(cause).split()) or type(cause).__name__
+    said = (isinstance(cause, OSError) and cause.strerror) or str(cause)
+    return " ".join(said.split()) or type(cause).__name__
 
 
 @contextmanager
