@@ -23,7 +23,8 @@ from mcbench.workspace.workspace import Workspace
 
 #: A detection is a true person's if their keypoints lie this near, as a share of a standing adult's height.
 _SAME = 0.06
-_MIN_SCORE = 0.5
+#: Keypoints are triangulated from readings with this score at least, and their noise is that of such readings.
+_SURE = 0.8
 _MIN_VIEWS = 8
 
 
@@ -106,8 +107,8 @@ def _samples(
         if len(rows) < _MIN_VIEWS:
             continue
         row, size_px = np.array(rows), np.array(sizes)
-        pixels = detections.keypoints[row].astype(np.float64)
-        pixels[detections.keypoint_score[row] < _MIN_SCORE] = np.nan
+        read, score = detections.keypoints[row].astype(np.float64), detections.keypoint_score[row].astype(np.float64)
+        pixels = np.where((score >= _SURE)[..., None], read, np.nan)
         P = projections[frame[row]]
         points = triangulate(P, pixels, sigma_px=0.015 * size_px).points
         seen = np.isfinite(pixels).all(-1).sum(0)
@@ -121,5 +122,6 @@ def _samples(
         across = np.eye(3) - rays[..., None] * rays[..., None, :]
         used = np.isfinite(pixels).all(-1)[..., None, None]
         seen_across = np.where(used, across, 0.0).sum(0) / np.maximum(used.sum(0), 1)
-        found.append(CalibrationSample(vertices, points, np.nan_to_num(seen_across), spread))
+        seen_across = np.nan_to_num(seen_across)
+        found.append(CalibrationSample(vertices, points, seen_across, spread, P, read, score, size_px))
     return found

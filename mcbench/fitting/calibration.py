@@ -4,10 +4,12 @@ A detector puts its hips, ears and fingers where its annotators did, not where t
 and the difference does not average out over views. Its keypoints are triangulated with true cameras, and each is
 learnt as a sparse non-negative mean of the true body's vertices around where the body's own regressor has it. Views
 of one side leave a point's depth open, so errors count as they look in the views: across the rays, hardly along them.
+How errors grow as the score falls is learnt from single readings, against the true body's keypoints as learnt.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +21,7 @@ from scipy.spatial import cKDTree
 
 from mcbench.body.model import BodyModel
 from mcbench.body.open_body import farthest_points, learn_mean
+from mcbench.cameras.triangulation import reprojection
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.joints import joint_set
 
@@ -37,6 +40,12 @@ _SYMMETRIC_M = 0.004
 _FOLDS = 4
 #: Noise in real videos over noise in rendered ones, which are sharp and plainly dressed; our choice.
 _FROM_RENDERED = 3.0
+#: Edges of the scores within which errors are taken for alike, and the least readings for such a range to count.
+_SCORE_EDGES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
+_MIN_READINGS = 50
+#: Sizes of errors are summed up by the one that four in five stay below: the median would make light of the tail, the
+#: mean square of all would be the failures'.
+_QUANTILE = 0.8
 #: A learnt definition must leave less than this share of the error of the body's own, on people left out.
 _BETTER = 0.95
 
@@ -52,12 +61,18 @@ class CalibrationSample:
         squared size e' seen e across the rays.
     spread : (K,) robust standard deviation, an axis, of their residuals in the images, as a share of a standing
         adult's height there; NaN where unknown.
+    projection : (M, 3, 4) K [R | t] of the views. pixels : (M, K, 2) readings there, undistorted; NaN where unknown.
+    score : (M, K). size_px : (M,) a standing adult's height there.
     """
 
     vertices: Array
     points: Array
     seen: Array
     spread: Array
+    projection: Array
+    pixels: Array
+    score: Array
+    size_px: Array
 
 
 def learn_keypoints(
@@ -97,14 +112,42 @@ def learn_keypoints(
         noise[k] = _FROM_RENDERED * float(np.nanmedian([samples[i].spread[k] for i in people]))
         before[name] = 1e3 * float(np.median(own_errors))
         after[name] = 1e3 * float(np.median(errors if better else own_errors))
+    regressor = sparse.csr_matrix(sparse.vstack(rows))
     return KeypointModel(
         keypoint_set,
         body.name,
-        sparse.csr_matrix(sparse.vstack(rows)),
+        regressor,
         noise,
         bias,
+        *_doubt_by_score(regressor, samples),
         {**provenance, "people": len(samples), "median_error_mm": {"own_regressors": before, "calibrated": after}},
     )
+
+
+def _doubt_by_score(regressor: sparse.csr_matrix, samples: Sequence[CalibrationSample]) -> tuple[Array, Array]:
+    """Scores (B,), rising, and the size of a reading's error at each over that of the same keypoint's sure readings."""
+    known = np.diff(regressor.indptr) > 0
+    errors, scores = [], []
+    for sample in samples:
+        keypoints = np.where(known[:, None], regressor @ sample.vertices, np.nan)
+        off = np.linalg.norm(sample.pixels - reprojection(sample.projection, keypoints), axis=-1)
+        errors.append(off / sample.size_px[:, None])
+        scores.append(sample.score)
+    error, score = np.concatenate(errors), np.concatenate(scores)
+    sure = np.where(score >= _SCORE_EDGES[-2], error, np.nan)
+    enough = np.isfinite(sure).sum(0) >= _MIN_READINGS
+    ratio = error[:, enough] / np.nanquantile(sure[:, enough], _QUANTILE, axis=0)
+    score = score[:, enough]
+    grid: list[float] = []
+    doubt: list[float] = []
+    for low, high in itertools.pairwise(_SCORE_EDGES):
+        here = np.isfinite(ratio) & (score >= low) & ((score < high) | (high == _SCORE_EDGES[-1]))
+        if here.sum() >= _MIN_READINGS:
+            grid.append(float(np.median(score[here])))
+            doubt.append(float(np.quantile(ratio[here], _QUANTILE)))
+    # never surer at a lower score, whatever the sample says
+    falling = np.maximum.accumulate(doubt[::-1])[::-1]
+    return np.array(grid), np.asarray(falling / falling[-1:])
 
 
 def mirrored_vertices(body: BodyModel) -> npt.NDArray[np.int64] | None:
@@ -188,9 +231,5 @@ def _learn(
 
 
 def _deviation(sizes: Array) -> float:
-    """Standard deviation, an axis, of errors of such sizes (N,) across the rays.
-
-    By the size that four in five stay below: the median would make light of the tail, the mean square of all would
-    be the failures'.
-    """
-    return float(np.quantile(sizes, 0.8) / 1.7941)  # of the chi distribution, two freedoms
+    """Standard deviation, an axis, of errors of such sizes (N,) across the rays."""
+    return float(np.quantile(sizes, _QUANTILE) / 1.7941)  # of the chi distribution, two freedoms

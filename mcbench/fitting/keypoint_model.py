@@ -22,10 +22,13 @@ from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = "mcbench-keypoints/1"
+FORMAT = "mcbench-keypoints/2"
 
 #: Stature (m) that relative noise refers to: a standing adult's.
 STATURE = 1.7
+
+#: Without a calibration a score is taken for the precision of a keypoint, down to this one.
+_LEAST_SCORE = 0.05
 
 # Noise of a keypoint in an image and bias of its definition, both as a share of stature, by part of the name. Our
 # choice, from raw errors of BlazePose on rendered people (hips, knees and heels worst); calibration does better.
@@ -58,6 +61,8 @@ _BODY_SETS = ("coco17", "blazepose33", "body25b", "body25", "panoptic19")
 class KeypointModel:
     """One detector's keypoints on one body.
 
+    Errors grow as a keypoint's score falls: `noise` and `bias` are those of a sure one, `doubt` tells how much more.
+
     Attributes
     ----------
     keypoint_set : registered name of the joint set.
@@ -65,6 +70,7 @@ class KeypointModel:
     regressor : (K, V) sparse; an empty row is a keypoint that the body does not have.
     noise : (K,) standard deviation of an error in the image, an axis, as a share of stature.
     bias : (K,) standard deviation of an error that all views of a person share, an axis, as a share of stature.
+    score_grid, score_doubt : (B,) scores, rising, and the `doubt` at each; empty: the inverse root of the score.
     provenance : where this comes from (JSON values).
     """
 
@@ -73,12 +79,21 @@ class KeypointModel:
     regressor: sparse.csr_matrix
     noise: Array
     bias: Array
+    score_grid: Array = field(default_factory=lambda: np.zeros(0))
+    score_doubt: Array = field(default_factory=lambda: np.zeros(0))
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """(K,) whether the body has the keypoint."""
         return np.diff(self.regressor.indptr) > 0
+
+    def doubt(self, score: npt.ArrayLike) -> Array:
+        """Standard deviation of a keypoint's error at these scores (…), over that of a sure one's: 1 or more."""
+        score = np.asarray(score, dtype=np.float64)
+        if not len(self.score_grid):
+            return np.asarray(np.clip(score, _LEAST_SCORE, 1.0) ** -0.5)
+        return np.asarray(np.interp(score, self.score_grid, self.score_doubt))
 
     def save(self, path: Path) -> None:
         write_npz(
@@ -93,6 +108,8 @@ class KeypointModel:
                 "indptr": self.regressor.indptr.astype(np.int64),
                 "noise": self.noise,
                 "bias": self.bias,
+                "score_grid": self.score_grid,
+                "score_doubt": self.score_doubt,
                 "provenance": np.array(dumps(self.provenance, indent=None)),
             },
         )
@@ -113,6 +130,8 @@ class KeypointModel:
                 regressor,
                 data["noise"],
                 data["bias"],
+                data["score_grid"],
+                data["score_doubt"],
                 json.loads(str(data["provenance"])),
             )
         except (KeyError, ValueError) as error:
@@ -146,7 +165,7 @@ class KeypointModel:
         if not stacked.nnz:
             raise InputError(f"the body has none of the keypoints of {keypoint_set}", reason="unknown_keypoints")
         sizes = np.array([_default_noise(name) for name in names])
-        return cls(keypoint_set, body.name, stacked, sizes[:, 0], sizes[:, 1], {"source": "the body's own regressors"})
+        return cls(keypoint_set, body.name, stacked, sizes[:, 0], sizes[:, 1], provenance={"source": "the body's own regressors"})
 
 
 def shipped_calibration(body_name: str, keypoint_set: str) -> Path | None:

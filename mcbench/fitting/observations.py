@@ -31,6 +31,7 @@ class PersonObservations:
     pixels : (M, K, 2) undistorted px, 0 where unknown.
     weight : (M, K) share of an independent observation that a keypoint counts for; 0 where unknown.
     sigma : (M, K) standard deviation of an error in the image, an axis, px.
+    doubt : (M, K) how much larger it is than a sure keypoint's, by the score (`KeypointModel.doubt`).
     """
 
     rows: npt.NDArray[np.int64]
@@ -41,6 +42,7 @@ class PersonObservations:
     pixels: Array
     weight: Array
     sigma: Array
+    doubt: Array
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +50,12 @@ class PersonObservations:
     def select(self, mask: npt.NDArray[np.bool_]) -> PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    def mean_doubt(self) -> Array:
+        """(K,) the doubt about a keypoint in all views together, the surest ones counting most; 1 where unknown."""
+        total = self.weight.sum(0)
+        precision = (self.weight / self.doubt**2).sum(0)
+        return np.asarray(np.sqrt(np.where(precision > 0, total / np.where(precision > 0, precision, 1.0), 1.0)))
 
     def with_noise(self, factor: float) -> PersonObservations:
         """The same with the variance of all errors times `factor`."""
@@ -74,7 +82,7 @@ def observe(
     track : the person's detections; those in frames without a camera are left out, those taken for left-right
         swapped are swapped back.
     centre : (3,) middle of the person in the views' world.
-    keypoints : the noise of each keypoint.
+    keypoints : the noise of each keypoint, and how it grows as the score falls.
     scale : metres a unit of the views' world, for the size of the person in the image.
     min_score : keypoints with a lower score are unknown.
     correlation_deg : a detector errs alike in views less than about this angle apart, as seen from the person: the
@@ -99,10 +107,10 @@ def observe(
     depth = np.maximum((cam_from_world[:, :, :3] @ centre + cam_from_world[:, :, 3])[:, 2], 1e-6)
     focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
     size_px = focal * STATURE / scale / depth
-    weight = np.where(known, np.clip(score, 0, 1), 0.0) * view_weights(cam_from_world, centre, correlation_deg)[:, None]
-    return PersonObservations(
-        row, view, detections.frame[row], K, cam_from_world, pixels, weight, size_px[:, None] * keypoints.noise
-    )
+    weight = known * view_weights(cam_from_world, centre, correlation_deg)[:, None]
+    doubt = keypoints.doubt(score)
+    sigma = size_px[:, None] * keypoints.noise * doubt
+    return PersonObservations(row, view, detections.frame[row], K, cam_from_world, pixels, weight, sigma, doubt)
 
 
 def view_weights(cam_from_world: Array, centre: Array, correlation_deg: float) -> Array:

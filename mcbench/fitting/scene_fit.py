@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.alignment import Similarity
+from mcbench.cameras.triangulation import triangulate
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
@@ -158,14 +159,15 @@ class SceneFitter:
             min_score=self._settings.min_score,
             correlation_deg=self._settings.correlation_deg,
         )
-        offset_sd = self._keypoints.bias * STATURE
+        offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
         return PersonEnergy(self._body, observations, self._priors, self._settings.kernel, offset_sd)
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
         """A person at the first guess of the scale; None where there are too few views or no orientation.
 
-        The lowest energy of several starts: as triangulated, and with left and right swapped, which a detector
-        that takes a back for a front needs.
+        The lowest energy of several starts: as triangulated, with left and right swapped, which a detector that takes
+        a back for a front needs, and with doubtful keypoints, which the association leaves out, triangulated too: a
+        forearm that starts far from where they are is out of their reach.
         """
         points = track.points * scale
         finite = np.isfinite(points).all(-1)
@@ -175,7 +177,8 @@ class SceneFitter:
         if len(energy.observations) < self._settings.min_views:
             return None
         flip = np.array(joint_set(self._keypoints.keypoint_set).flip)
-        starts = [self._initialiser.guess(points), self._initialiser.guess(points[flip])]
+        guesses = (points, points[flip], _all_triangulated(energy.observations))
+        starts = [self._initialiser.guess(guess) for guess in guesses]
         solutions = [self._solve(energy, start) for start in starts if start is not None]
         if not solutions:
             return None
@@ -252,6 +255,17 @@ class SceneFitter:
         per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
         body = solution.state.body
         return PersonFit(index, body, energy.observations, covariance, noise, per_weight, movement, vote)
+
+
+def _all_triangulated(observations: PersonObservations) -> Array:
+    """Keypoints (K, 3) of a person by all their readings, doubtful ones as well; NaN where there are too few."""
+    known = observations.weight > 0
+    return triangulate(
+        observations.K @ observations.cam_from_world,
+        np.where(known[..., None], observations.pixels, np.nan),
+        np.where(known, observations.doubt**-2.0, 0.0),
+        _WIDE_KERNEL * observations.sigma,
+    ).points
 
 
 def _with_noise(energy: PersonEnergy, factor: float) -> PersonEnergy:

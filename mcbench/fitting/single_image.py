@@ -108,6 +108,7 @@ class SingleImageFitter:
             return None
         size_px = camera.fx * STATURE / max(float(place[2]), 1e-6)
         undistorted = camera.undistort(np.where(known[:, None], pixels, 0.0))
+        doubt = self._keypoints.doubt(np.where(known, score, 1.0))[None]
         observations = PersonObservations(
             rows=np.zeros(1, dtype=np.int64),
             view=np.zeros(1, dtype=np.int64),
@@ -115,10 +116,12 @@ class SingleImageFitter:
             K=camera.K[None],
             cam_from_world=np.eye(3, 4)[None],
             pixels=undistorted[None],
-            weight=np.where(known, np.clip(score, 0.0, 1.0), 0.0)[None],
-            sigma=size_px * self._keypoints.noise[None],
+            weight=known[None].astype(np.float64),
+            sigma=size_px * self._keypoints.noise[None] * doubt,
+            doubt=doubt,
         )
-        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL, self._keypoints.bias * STATURE)
+        offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
+        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL, offset_sd)
         weight = np.where(lifted, np.clip(score, 0.0, 1.0), 0.0)
         problem = _Problem(PersonProblem(energy), np.where(lifted[:, None], keypoints3d, 0.0), weight)
         first = PersonState.without_offsets(start, len(pixels))

@@ -7,6 +7,7 @@ import pytest
 
 from mcbench.body.model import load_body
 from mcbench.body.rotations import exp_so3
+from mcbench.cameras.triangulation import reprojection
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints, mirrored_vertices
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.joints import BLAZEPOSE33
@@ -32,12 +33,21 @@ def detected(default, vertices):
     return points
 
 
+def sample(vertices, points, seen, spread, rng, doubt=4.0):
+    """A person whose readings in two cameras are exact when sure, and off by `doubt` times 2 px at score 0.3."""
+    projection = np.array([[[800.0, 0, 480, 2000], [0, 800, 270, 1100], [0, 0, 1, 4 + i]] for i in range(2)])
+    score = np.where(rng.random((2, 33)) < 0.5, 1.0, 0.3)
+    pixels = reprojection(projection, points)
+    pixels += rng.normal(0, 2, pixels.shape) * np.where(score < 1, doubt, 1.0)[..., None]
+    return CalibrationSample(vertices, points, seen, spread, projection, pixels, score, np.full(2, 340.0))
+
+
 def test_another_definition_is_learnt_and_holds_for_new_people(body):
     default = KeypointModel.default(body, "blazepose33")
     rng = np.random.default_rng(0)
     spread = np.full(33, 0.004)
     samples = [
-        CalibrationSample(v, detected(default, v) + rng.normal(0, 0.002, (33, 3)), ALL_ROUND, spread)
+        sample(v, detected(default, v) + rng.normal(0, 0.002, (33, 3)), ALL_ROUND, spread, rng)
         for v in people(body, rng, 10)
     ]
     model = learn_keypoints(body, "blazepose33", samples, {"source": "a test"})
@@ -62,9 +72,7 @@ def test_depth_that_no_view_shows_teaches_nothing(body):
     rng = np.random.default_rng(2)
     front = np.tile(np.diag([1.0, 1.0, 0.0]), (33, 1, 1))
     samples = [
-        CalibrationSample(
-            v, detected(default, v) + rng.normal(0, [0.001, 0.001, 0.2], (33, 3)), front, np.full(33, 0.01)
-        )
+        sample(v, detected(default, v) + rng.normal(0, [0.001, 0.001, 0.2], (33, 3)), front, np.full(33, 0.01), rng)
         for v in people(body, rng, 10)
     ]
     model = learn_keypoints(body, "blazepose33", samples, {})
@@ -77,10 +85,24 @@ def test_depth_that_no_view_shows_teaches_nothing(body):
 def test_few_people_teach_nothing(body):
     default = KeypointModel.default(body, "blazepose33")
     vertices = people(body, np.random.default_rng(1), 2)
-    samples = [CalibrationSample(v, detected(default, v), ALL_ROUND, np.full(33, 0.01)) for v in vertices]
+    rng = np.random.default_rng(3)
+    samples = [sample(v, detected(default, v), ALL_ROUND, np.full(33, 0.01), rng) for v in vertices]
     model = learn_keypoints(body, "blazepose33", samples, {})
     assert abs(model.regressor - default.regressor).max() == 0
     np.testing.assert_array_equal(model.noise, default.noise)
+    np.testing.assert_array_equal(model.doubt([0.3, 1.0]), default.doubt([0.3, 1.0]))
+
+
+def test_how_errors_grow_as_the_score_falls_is_learnt(body):
+    default = KeypointModel.default(body, "blazepose33")
+    rng = np.random.default_rng(4)
+    samples = [
+        sample(v, default.regressor @ v, ALL_ROUND, np.full(33, 0.004), rng, doubt=3.0) for v in people(body, rng, 60)
+    ]
+    model = learn_keypoints(body, "blazepose33", samples, {})
+    assert model.doubt(1.0) == 1.0
+    assert 2.6 < model.doubt(0.3) < 3.4
+    assert model.doubt(0.1) == model.doubt(0.3)  # no guess beyond what was seen
 
 
 def test_the_open_body_is_symmetric(body):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -56,11 +56,14 @@ def test_hips_are_less_sure_than_eyes():
 
 
 def test_round_trip(tmp_path):
-    model = KeypointModel.default(NamedBody(), "coco17")
+    default = KeypointModel.default(NamedBody(), "coco17")
+    model = replace(default, score_grid=np.array([0.2, 1.0]), score_doubt=np.array([5.0, 1.0]))
     model.save(tmp_path / "a.npz")
     again = KeypointModel.load(tmp_path / "a.npz")
     assert (again.regressor != model.regressor).nnz == 0
     np.testing.assert_array_equal(again.noise, model.noise)
+    np.testing.assert_allclose(again.doubt([0.0, 0.2, 0.6, 1.0]), [5, 5, 3, 1])
+    np.testing.assert_allclose(default.doubt([0.0, 0.25, 1.0]), [20**0.5, 2, 1])
     assert (again.keypoint_set, again.body_model, again.provenance) == ("coco17", "named", model.provenance)
     again.save(tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
