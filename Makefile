@@ -1,4 +1,4 @@
-# Everything a developer or a newcomer runs. Needs Python 3.11 or newer and a package index, nothing else.
+# Everything a developer or a newcomer runs. Needs Python 3.11 or newer and the package indexes (PyPI, npm), nothing else.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

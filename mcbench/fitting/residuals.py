@@ -14,10 +14,16 @@ from mcbench.joints import mapping
 MIN_SCORE = 0.3
 
 
-def keypoint_errors(keypoints: Array, rows: npt.ArrayLike, detections: Detections, cameras: SceneCameras) -> Array:
+def keypoint_errors(
+    keypoints: Array,
+    rows: npt.ArrayLike,
+    detections: Detections,
+    cameras: SceneCameras,
+    min_score: float = MIN_SCORE,
+) -> Array:
     """Errors (M, 17) px of the original image between a body's COCO keypoints (17, 3) and the detections `rows` (M,).
 
-    NaN where the detector has no such keypoint, scores it below `MIN_SCORE`, or the frame has no camera; infinite
+    NaN where the detector has no such keypoint, scores it below `min_score`, or the frame has no camera; infinite
     where the body's keypoint lies behind the camera.
     """
     pairs = mapping(detections.keypoint_set, "coco17")
@@ -31,7 +37,7 @@ def keypoint_errors(keypoints: Array, rows: npt.ArrayLike, detections: Detection
             continue
         predicted = frame.camera.project(transform(frame.cam_from_world, keypoints[ours]))
         found = detections.keypoints[row, theirs].astype(np.float64)
-        counts = (detections.keypoint_score[row, theirs] >= MIN_SCORE) & np.isfinite(found).all(-1)
+        counts = (detections.keypoint_score[row, theirs] >= min_score) & np.isfinite(found).all(-1)
         error = np.linalg.norm(predicted - found, axis=-1)
         errors[i, ours] = np.where(counts, np.where(np.isfinite(error), error, np.inf), np.nan)
     return errors

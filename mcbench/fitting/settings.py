@@ -20,8 +20,8 @@ class FitSettings:
     min_score: float = field(
         default=0.05,
         metadata={
-            "help": "Keypoints with a lower score are ignored. Scores are weights: doubtful ones count only where "
-            "there are no better ones."
+            "help": "Keypoints with a lower score are ignored. Errors are expected to grow as the score falls, so "
+            "doubtful ones count where there are no better ones."
         },
     )
     kernel: float = field(default=3.0, metadata={"help": "Geman-McClure's scale, in standard deviations."})

@@ -24,6 +24,8 @@ _LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", 
 #: A reading agrees with a fit when it is off by less than this share of stature.
 _AGREES = 0.06
 _MIN_READINGS = 8
+#: ... and its word counts from this score on: below it a detector guesses, about arms behind a back above all.
+_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class ValidateSettings:
         default=0.4, metadata={"help": "Largest share of keypoints off by 10 % of that height (high_residual)."}
     )
     min_limb_agreement: float = field(
-        default=0.3,
+        default=0.45,
         metadata={
-            "help": "Least share of the readings of an elbow, wrist, knee or ankle that lie within 6 % of stature of "
-            "the fit, for the one that agrees worst (high_residual)."
+            "help": "Least share of the sure readings of an elbow, wrist, knee or ankle that lie within 6 % of stature "
+            "of the fit, for the one that agrees worst (high_residual)."
         },
     )
     max_shape: float = field(
@@ -117,7 +119,8 @@ def _checks(
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
     deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
     stature = float(measured["stature_m"])
-    agreement = limb_agreement(relative * (STATURE / stature))
+    sure = keypoint_errors(people.keypoints[person], rows, detections, cameras, _SURE) / sizes[:, None]
+    agreement = limb_agreement(sure * (STATURE / stature))
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
