@@ -120,7 +120,7 @@ def _samples(
         rays = points - camera_center(truth.cam_from_world[frame[row]])[:, None]
         rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
         across = np.eye(3) - rays[..., None] * rays[..., None, :]
-        used = np.isfinite(pixels).all(-1)[..., None, None]
+        used = np.asarray(np.isfinite(pixels).all(-1))[..., None, None]
         seen_across = np.where(used, across, 0.0).sum(0) / np.maximum(used.sum(0), 1)
         seen_across = np.nan_to_num(seen_across)
         found.append(CalibrationSample(vertices, points, seen_across, spread, P, read, score, size_px))

@@ -164,8 +164,9 @@ class KeypointModel:
         stacked = sparse.csr_matrix(sparse.vstack([rows.get(name, empty) for name in names]))
         if not stacked.nnz:
             raise InputError(f"the body has none of the keypoints of {keypoint_set}", reason="unknown_keypoints")
-        sizes = np.array([_default_noise(name) for name in names])
-        return cls(keypoint_set, body.name, stacked, sizes[:, 0], sizes[:, 1], provenance={"source": "the body's own regressors"})
+        noise, bias = np.array([_default_noise(name) for name in names]).T
+        provenance = {"source": "the body's own regressors"}
+        return cls(keypoint_set, body.name, stacked, noise, bias, provenance=provenance)
 
 
 def shipped_calibration(body_name: str, keypoint_set: str) -> Path | None:
