@@ -212,3 +212,34 @@ def test_looks_that_wander_to_a_neighbour_are_taken_again_more_closely(
     (found,) = blazepose.detect(np.zeros((400, 600, 3), np.uint8), [man], search=False)
     np.testing.assert_array_equal(found.keypoints, man)
     assert len(regions) - first < first  # who is where they are expected needs no closer region
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_where_the_networks_disagree_the_accurate_one_must_stay_with_it(
+    blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch, steady: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    quick = np.array([300.0, 200.0]) + 40 * rng.normal(size=(33, 2))
+    accurate = quick + np.array([50.0, 0.0])
+    looks = 0
+
+    def at(points: np.ndarray, roi: Roi) -> Landmarks:
+        hips = points[[23, 24]].mean(0)
+        radius = 1.1 * float(np.linalg.norm(points - hips, axis=1).max())
+        mask = np.ones((256, 256), np.float32)
+        return Landmarks(0.9, points, np.ones(33), np.zeros((33, 3)), mask, roi, hips, hips - [0.0, radius])
+
+    def heavy(image: object, roi: Roi) -> Landmarks:
+        nonlocal looks
+        looks += 1
+        return at(accurate if steady else accurate + [40.0 * looks, 0.0], roi)
+
+    monkeypatch.setattr(blazepose, "_full", lambda image, roi: at(quick, roi))
+    monkeypatch.setattr(blazepose, "_heavy", heavy)
+    monkeypatch.setattr(blazepose, "_candidates", lambda image: [[Roi(np.array([300.0, 200.0]), 300.0)]])
+    (found,) = blazepose.detect(np.zeros((400, 600, 3), np.uint8))
+    if steady:
+        np.testing.assert_array_equal(found.keypoints, accurate)
+        assert found.score > 0.8
+    else:
+        assert found.score < 0.5
