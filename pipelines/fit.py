@@ -236,4 +236,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 11, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 12, ("source", "sfm", "detect"), FitSettings, run, _resources)

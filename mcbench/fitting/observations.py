@@ -70,7 +70,7 @@ def observe(
     keypoints: KeypointModel,
     *,
     scale: float = 1.0,
-    min_score: float = 0.05,
+    min_score: float = 0.0,
     correlation_deg: float = 10.0,
 ) -> PersonObservations:
     """Collect what a track's detections say.

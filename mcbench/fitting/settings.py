@@ -18,10 +18,10 @@ class FitSettings:
     )
     min_views: int = field(default=3, metadata={"help": "Least number of views of a person."})
     min_score: float = field(
-        default=0.05,
+        default=0.0,
         metadata={
             "help": "Keypoints with a lower score are ignored. Errors are expected to grow as the score falls, so "
-            "doubtful ones count where there are no better ones."
+            "even guesses may count, where there is nothing better."
         },
     )
     kernel: float = field(default=3.0, metadata={"help": "Geman-McClure's scale, in standard deviations."})
