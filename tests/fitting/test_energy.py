@@ -88,13 +88,20 @@ def test_views_far_apart_count_in_full():
     np.testing.assert_allclose(view_weights(poses, np.zeros(3), 4.0), 1.0, atol=1e-6)
 
 
-def test_unknown_and_doubtful_keypoints_have_no_weight():
+def test_unknown_keypoints_have_no_weight_and_doubtful_ones_more_noise():
     rng = np.random.default_rng(1)
     people, cameras = [toy.person(rng, (0.0, 0.0))], toy.arc_cameras(4, degrees=90)
     detections, tracks = toy.detect(cameras, people, rng)
     detections.keypoints[0, 3] = np.nan
-    detections.keypoint_score[1, 4] = 0.02
+    detections.keypoint_score[1, 4] = 0.25
     observed = observe(toy.views(cameras), detections, tracks[0], np.zeros(3), toy.keypoint_model())
-    assert observed.weight[0, 3] == 0 and observed.weight[1, 4] == 0
-    assert (observed.weight > 0).sum() == 4 * 17 - 2
+    assert observed.weight[0, 3] == 0
+    assert (observed.weight > 0).sum() == 4 * 17 - 1
+    assert observed.weight[1, 4] == observed.weight[1, 5]
+    np.testing.assert_allclose(observed.sigma[1, 4], 2 * observed.sigma[1, 5])
     assert np.isfinite(observed.pixels).all()
+    doubt = observed.mean_doubt()
+    assert doubt[5] == 1 and 1 < doubt[4] < 2  # three sure views outweigh the doubtful one
+
+    sure = observe(toy.views(cameras), detections, tracks[0], np.zeros(3), toy.keypoint_model(), min_score=0.3)
+    assert sure.weight[1, 4] == 0
