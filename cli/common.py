@@ -27,6 +27,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
 #: What shells expect of a program that Ctrl-C ended: a loop around it ends, too.
 INTERRUPTED = 130
+#: Columns of a table that no terminal shows.
+_FILE_WIDTH = 200
 
 
 class Output:
@@ -45,7 +47,8 @@ class Output:
             # file names and texts hold letters that a plain terminal (LC_ALL=C) has not: escapes, then
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
-        self.out = Console(highlight=False, soft_wrap=True)
+        # into a file or a pipe tables are as wide as they need to be
+        self.out = Console(highlight=False, soft_wrap=True, width=None if _is_terminal(sys.stdout) else _FILE_WIDTH)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         level = logging.WARNING if verbosity <= 0 else logging.INFO if verbosity == 1 else logging.DEBUG
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
@@ -110,6 +113,10 @@ class Output:
             transient=True,
             disable=self.verbosity < 0 or not self.err.is_terminal,
         )
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def table(title: str | None, *columns: str, rows: list[list[Any]] | None = None) -> Table:
