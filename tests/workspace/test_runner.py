@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -178,7 +179,9 @@ def test_ctrl_c_waits_for_no_scene(tmp_path: Path) -> None:
     for value in range(2):
         toy.add(made, f"scene{value}", value)
     command = [sys.executable, toy.__file__, str(made.root), "60"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # a shell that runs the tests in the background makes its children deaf to Ctrl-C: not this one
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hears)
     started = time.monotonic()
     while len(list(made.root.glob("scenes/*/.tmp-count/*.json"))) < 2:
         assert time.monotonic() - started < 60 and process.poll() is None
