@@ -172,10 +172,14 @@ def test_a_statue(test_data: Path, tmp_path: Path) -> None:
     cameras = SceneCameras.load(scene.stage_folder("sfm") / "cameras.json")
     assert len(cameras.posed) == 9
     states = json.loads(mcbench("status", workspace, "--json").stdout)["scenes"][0]["stages"]
-    assert states["sfm"]["status"] == states["detect"]["status"] == "ok"
-    if states["fit"]["status"] == "rejected":  # the detector's few findings on bronze need not agree
+    assert states["sfm"]["status"] == "ok"
+    # two of bronze who embrace are hard to find, and the few findings need not agree
+    if states["detect"]["status"] == "rejected":
+        assert states["detect"]["reason"] == "no_people"
+    elif states["fit"]["status"] == "rejected":
         assert states["fit"]["reason"] in ("no_tracks", "no_fit")
     else:
+        assert states["detect"]["status"] == states["fit"]["status"] == "ok"
         for verdict in Fits.load(scene).verdicts:
             assert verdict.accepted or set(verdict.reasons) <= set(REASONS)
 
