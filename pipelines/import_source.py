@@ -151,6 +151,13 @@ def _check_options(src: Path, workspace: Path, settings: ImportSettings, units: 
     inside = src.resolve()
     if inside == workspace.resolve() or workspace.resolve() in inside.parents:
         raise UsageError("lies inside the workspace that it is to be imported into", path=src)
+    if settings.name is not None and not _is_plain(settings.name):
+        raise UsageError(
+            f"--name {readable_name(settings.name)!r} is not a plain name",
+            path=src,
+            hint="leave out /, \\, .. and control characters",
+            reason="unsafe_name",
+        )
     if len(units) > 1:
         for option in ("name", "cameras", "keypoints"):
             if getattr(settings, option):
@@ -165,6 +172,11 @@ def _check_options(src: Path, workspace: Path, settings: ImportSettings, units: 
         raise UsageError("--keypoints-format says something about --keypoints, which is not given")
     if units[0].is_dir() and (settings.selection.start is not None or settings.selection.end is not None):
         raise UsageError("photos have no times for --start and --end", path=src, hint="use --every or --max-frames")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one word of a path, or several, and nothing else: no folder, no way up, no line breaks."""
+    return bool(name.strip()) and name.isprintable() and not {"/", "\\"} & set(name) and name.strip() not in (".", "..")
 
 
 def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, progress: Progress) -> ImportOutcome:
