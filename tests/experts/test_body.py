@@ -232,7 +232,7 @@ def test_where_the_networks_disagree_the_accurate_one_must_stay_with_it(
     def heavy(image: object, roi: Roi) -> Landmarks:
         nonlocal looks
         looks += 1
-        return at(accurate if steady else accurate + [40.0 * looks, 0.0], roi)
+        return at(accurate if steady else accurate + 40.0 * looks, roi)
 
     monkeypatch.setattr(blazepose, "_full", lambda image, roi: at(quick, roi))
     monkeypatch.setattr(blazepose, "_heavy", heavy)
