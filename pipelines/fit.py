@@ -229,7 +229,9 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     body = load_body(Path(settings.body) if settings.body else None)
     found = {"body": body.digest}
     if settings.keypoint_model:
-        found["keypoint_model"] = sha256_file(Path(settings.keypoint_model))
+        path = Path(settings.keypoint_model)
+        KeypointModel.load(path)  # a wrong file must fail here, where it costs no result that is there
+        found["keypoint_model"] = sha256_file(path)
     else:
         shipped = {name: shipped_calibration(body.name, name) for name in joint_sets()}
         found |= {f"keypoint_model/{name}": sha256_file(path) for name, path in shipped.items() if path is not None}
