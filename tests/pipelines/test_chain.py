@@ -51,6 +51,13 @@ def test_a_second_run_does_nothing(workspace: Path) -> None:
     assert [o["cached"] for o in outcomes] == [True] * 4
 
 
+def test_a_wrong_calibration_costs_no_fit(workspace: Path, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.npz").write_text("no arrays")
+    result = mcbench("fit", workspace, "--keypoint-model", tmp_path / "wrong.npz", status=1)
+    assert "wrong.npz: is no .npz archive" in result.output
+    assert digests(workspace) == digests(finished)
+
+
 def test_the_chain_does_not_read_truth(finished: Path, rendered: Path, tmp_path: Path) -> None:
     """The clip alone, in a folder without truth, under an equal name: every digest is the same."""
     clips = tmp_path / "clips"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcbench.errors import McbenchError
+from mcbench.errors import InputError
 from mcbench.workspace.build import scene_lock
 from mcbench.workspace.executors import InProcess, LocalPool
 from mcbench.workspace.runner import run_stages, scene_states
@@ -171,6 +172,19 @@ def test_a_stage_that_cannot_begin_leaves_what_is_done(workspace: Workspace) -> 
         ("ok", None, True),
         ("failed", "missing_weights", False),
     ]
+
+
+def test_a_failure_before_the_start_is_told_by_status(workspace: Workspace) -> None:
+    """No weights, say: nothing is run, but whoever asks later learns why; and the next run tries again."""
+
+    def no_weights(settings: object) -> dict[str, str]:
+        raise InputError("absent", reason="missing_weights")
+
+    (count, plain), second = toy.chain()
+    run_stages([workspace.scene("one")], [(replace(count, resources=no_weights), plain)])
+    state = next(s for s in scene_states(workspace, ["count"]) if s["scene"] == "one")
+    assert state["stages"]["count"] == {"status": "failed", "reason": "missing_weights", "message": "absent"}
+    assert run_stages([workspace.scene("one")], [(count, plain), second]).exit_status == 0
 
 
 def test_ctrl_c_waits_for_no_scene(tmp_path: Path) -> None:
