@@ -16,8 +16,7 @@ import toy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcbench.errors import McbenchError
-from mcbench.errors import InputError
+from mcbench.errors import InputError, McbenchError
 from mcbench.workspace.build import scene_lock
 from mcbench.workspace.executors import InProcess, LocalPool
 from mcbench.workspace.runner import run_stages, scene_states
