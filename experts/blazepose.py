@@ -8,7 +8,7 @@ model               input    values        region
 =================== ======== ============= ==================================================================
 pose_detection      224x224  [-1, 1]       upright, padded with black to a square
 pose_landmark_full  256x256  [0, 1]        the circle round the hips that holds the body, widened, head up
-pose_landmark_heavy the same, three times the work; on rendered people, who have truth, its mean error is 26 % less
+pose_landmark_heavy the same, three times the work; on rendered people, who have truth, its mean error is 28 % less
 =================== ======== ============= ==================================================================
 """
 

@@ -104,16 +104,17 @@ class BlazePoseDetector:
 
         Looks wander to someone who stands before the one expected; a closer region may then show the right one.
         """
+        regions = [region for m in (*PRIOR_MARGINS, MARGIN) if (region := roi_from_keypoints(prior, m)) is not None]
+        if not regions:
+            return None
+        *close, wide = regions
         readings: list[tuple[Landmarks, float]] = []
-        for margin in PRIOR_MARGINS:
-            region = roi_from_keypoints(prior, margin)
-            if region is None:
-                return None
+        for region in close:
             look = self._heavy(image, region)
             readings.append((look, _score_at(look, prior)))
             if readings[-1][1] >= GOOD and _distance_to(look, prior) < EXPECTED:
                 return readings[-1]
-        if (region := roi_from_keypoints(prior)) and len(looks := self._look(image, region, [])) > 1:
+        if len(looks := self._look(image, wide, [])) > 1:
             readings.append((_best(looks), _score(looks)))
         readings = [reading for reading in readings if reading[1] > 0.0]
         return min(readings, key=lambda reading: _distance_to(reading[0], prior)) if readings else None

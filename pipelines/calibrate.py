@@ -92,7 +92,7 @@ def _samples(
     for person, vertices in enumerate(truth.vertices):
         if np.linalg.norm(truth.moved[:, person], axis=-1).max() > 0:
             continue
-        keypoints = np.where(own.known[:, None], own.regressor @ vertices, np.nan)
+        keypoints = own.of(vertices)
         centre = truth.joints[person].mean(0)
         rows, sizes = [], []
         for f in np.unique(frame):

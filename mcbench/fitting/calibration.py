@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,25 +112,27 @@ def learn_keypoints(
         noise[k] = _FROM_RENDERED * float(np.nanmedian([samples[i].spread[k] for i in people]))
         before[name] = 1e3 * float(np.median(own_errors))
         after[name] = 1e3 * float(np.median(errors if better else own_errors))
-    regressor = sparse.csr_matrix(sparse.vstack(rows))
-    return KeypointModel(
+    model = KeypointModel(
         keypoint_set,
         body.name,
-        regressor,
+        sparse.csr_matrix(sparse.vstack(rows)),
         noise,
         bias,
-        *_doubt_by_score(regressor, samples),
-        {**provenance, "people": len(samples), "median_error_mm": {"own_regressors": before, "calibrated": after}},
+        provenance={
+            **provenance,
+            "people": len(samples),
+            "median_error_mm": {"own_regressors": before, "calibrated": after},
+        },
     )
+    score_grid, score_doubt = _doubt_by_score(model, samples)
+    return replace(model, score_grid=score_grid, score_doubt=score_doubt)
 
 
-def _doubt_by_score(regressor: sparse.csr_matrix, samples: Sequence[CalibrationSample]) -> tuple[Array, Array]:
+def _doubt_by_score(model: KeypointModel, samples: Sequence[CalibrationSample]) -> tuple[Array, Array]:
     """Scores (B,), rising, and the size of a reading's error at each over that of the same keypoint's sure readings."""
-    known = np.diff(regressor.indptr) > 0
     errors, scores = [], []
     for sample in samples:
-        keypoints = np.where(known[:, None], regressor @ sample.vertices, np.nan)
-        off = np.linalg.norm(sample.pixels - reprojection(sample.projection, keypoints), axis=-1)
+        off = np.linalg.norm(sample.pixels - reprojection(sample.projection, model.of(sample.vertices)), axis=-1)
         errors.append(off / sample.size_px[:, None])
         scores.append(sample.score)
     error, score = np.concatenate(errors), np.concatenate(scores)

@@ -88,6 +88,10 @@ class KeypointModel:
         """(K,) whether the body has the keypoint."""
         return np.diff(self.regressor.indptr) > 0
 
+    def of(self, vertices: Array) -> Array:
+        """The keypoints (K, 3) of a body's vertices (V, 3); NaN where the body does not have them."""
+        return np.where(self.known[:, None], self.regressor @ vertices, np.nan)
+
     def doubt(self, score: npt.ArrayLike) -> Array:
         """Standard deviation of a keypoint's error at these scores (…), over that of a sure one's: 1 or more."""
         score = np.asarray(score, dtype=np.float64)

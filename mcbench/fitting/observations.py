@@ -55,7 +55,7 @@ class PersonObservations:
         """(K,) the doubt about a keypoint in all views together, the surest ones counting most; 1 where unknown."""
         total = self.weight.sum(0)
         precision = (self.weight / self.doubt**2).sum(0)
-        return np.asarray(np.sqrt(np.where(precision > 0, total / np.where(precision > 0, precision, 1.0), 1.0)))
+        return np.sqrt(np.divide(total, precision, out=np.ones_like(total), where=precision > 0))
 
     def with_noise(self, factor: float) -> PersonObservations:
         """The same with the variance of all errors times `factor`."""

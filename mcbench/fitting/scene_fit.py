@@ -259,11 +259,10 @@ class SceneFitter:
 
 def _all_triangulated(observations: PersonObservations) -> Array:
     """Keypoints (K, 3) of a person by all their readings, doubtful ones as well; NaN where there are too few."""
-    known = observations.weight > 0
     return triangulate(
         observations.K @ observations.cam_from_world,
-        np.where(known[..., None], observations.pixels, np.nan),
-        np.where(known, observations.doubt**-2.0, 0.0),
+        np.where(observations.weight[..., None] > 0, observations.pixels, np.nan),
+        observations.doubt**-2.0,
         _WIDE_KERNEL * observations.sigma,
     ).points
 

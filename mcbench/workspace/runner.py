@@ -135,13 +135,13 @@ def _run_or_fail(scene: Scene, stage: Stage[Any], settings: Any, progress: Progr
         _LOG.info("%s: %s", scene.id, stage.name, exc_info=True)
         outcome = _failed(scene, stage, error)
         if scene.any_record(stage.name) is None:
-            _record_failure(scene, stage, outcome)
+            _record_failure(scene, stage, outcome, error)
         return outcome
 
 
-def _record_failure(scene: Scene, stage: Stage[Any], outcome: Outcome) -> None:
+def _record_failure(scene: Scene, stage: Stage[Any], outcome: Outcome, cause: Exception) -> None:
     def fail(out: Path) -> dict[str, Any]:
-        raise McbenchError(str(outcome.message), reason=outcome.reason)
+        raise McbenchError(str(outcome.message), reason=outcome.reason) from cause
 
     try:
         build_result(scene.folder, stage.name, fail, version=stage.version)

@@ -35,7 +35,8 @@ def test_people_are_found_where_they_are(finished: Path, rendered: Path) -> None
     (truth,) = [SceneTruth.load(path) for path in (rendered / "truth").glob("easy_*.json")]
     assert audit["people_true"] == counting_people(truth).sum() > 0
     assert audit["recall"] >= 0.5
-    assert audit["people_accepted"] > 0
+    accepted = [p for p in audit["per_scene"][0]["people"] if p["accepted"]]
+    assert accepted and all(p["true_person"] is not None for p in accepted)
     assert audit["accepted_wrong"] == 0
     assert audit["camera_center_mm"] < 20
     assert audit["pve_scaled_mm"]["median"] < 50

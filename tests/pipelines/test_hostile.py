@@ -201,7 +201,9 @@ def test_a_folder_without_images(entry: str, tmp_path: Path) -> None:
     assert not (tmp_path / "ws").exists()
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "..", " ", "a\\..\\evil", "e\nvil", "evil\x1b[2J"])
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/etc/evil", "..", "a/../../../evil", " ", "a\\..\\evil", "e\nvil", "evil\x1b[2J"]
+)
 def test_a_name_that_leads_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.mp4", 3)
     before = contents(tmp_path)

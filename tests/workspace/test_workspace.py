@@ -39,6 +39,17 @@ def test_sanitise_known(name: str, expected: str) -> None:
     assert sanitise(name) == expected
 
 
+@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "..", "a/../../../evil", "e\nvil", "evil\x1b[2J"])
+def test_no_name_leaves_the_workspace(name: str, tmp_path: Path) -> None:
+    """Names that lists of videos and files give; `import --name` refuses such."""
+    workspace = Workspace.open_or_create(tmp_path / "deep" / "er" / "ws")
+    scene = toy.add(workspace, name, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["ws"]
+    assert scene.folder.parent == workspace.root / "scenes"
+    assert scene.name == name
+
+
 def test_open_refuses_what_is_no_workspace(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a workspace"):
         Workspace.open(tmp_path)
