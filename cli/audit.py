@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mcbench.cli.common import Output, common_options, table
+from mcbench.cli.common import Output, common_options, counted, table
 from mcbench.pipelines.audit import audit
 from mcbench.workspace.workspace import Workspace
 
@@ -48,6 +48,8 @@ def command(output: Output, workspace: str, truth: str) -> int:
         document = audit(opened, Path(truth), progress)
     for scene in document["scenes_without_truth"]:
         output.note(f"{scene}: no truth of its name or of its video's, left out")
+    for message in document["scenes_of_another_clip"].values():
+        output.note(f"{message}; left out")
     output.result(document, _scenes_table(document), "", _overall_table(document))
     return 0
 
@@ -73,7 +75,7 @@ def _scenes_table(document: dict[str, Any]) -> Any:
         for row in document["per_scene"]
     ]
     columns = ("true", "kept", "wrong", "PVE*", "PA", "cam", "scale%")
-    title = f"{document['scenes']} scenes; PVE* (pve_scaled), PA(-MPJPE) and cam(eras): medians in mm"
+    title = f"{counted(document['scenes'], 'scene')}; PVE* (pve_scaled), PA(-MPJPE) and cam(eras): medians in mm"
     return table(title, "scene", "status", *columns, rows=rows)
 
 

@@ -6,7 +6,9 @@ import errno
 import functools
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +27,8 @@ from mcbench.workspace.stage import Progress as ProgressCallback
 F = TypeVar("F", bound=Callable[..., Any])
 
 OK, SOME_FAILED, WRONG_USAGE = 0, 1, 2
-#: What shells expect of a program that Ctrl-C ended: a loop around it ends, too.
-INTERRUPTED = 130
+#: What shells expect of a program that Ctrl-C or `kill` ended: a loop around it ends, too.
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 #: Columns of a table that no terminal shows.
 _FILE_WIDTH = 200
 
@@ -144,6 +146,11 @@ def _cell(value: Any) -> str:
     return printable(str(value)).replace("[", r"\[")
 
 
+def counted(number: int, what: str) -> str:
+    """A number and what it counts: "1 scene", "2 scenes"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Text on one line that cannot steer a terminal: control characters, as in odd file names, become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -190,6 +197,27 @@ def _flush() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it before they kill: the command ends as with Ctrl-C."""
+
+
+@contextmanager
+def _terminations_heard() -> Iterator[None]:
+    """Let SIGTERM end the command in order; COLMAP's own handler would print a native stack and drop the rest."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are none of its business
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def common_options(function: F) -> F:
     """Add --json, -v and -q, pass an `Output` as first argument, and turn errors into messages and exit statuses.
 
@@ -204,10 +232,11 @@ def common_options(function: F) -> F:
         output = Output(as_json, -1 if quiet else verbose)
         status: int | None
         try:
-            status, failure = function(output, *args, **kwargs), None
-        except KeyboardInterrupt:
+            with _terminations_heard():
+                status, failure = function(output, *args, **kwargs), None
+        except KeyboardInterrupt as signalled:
             failure = McbenchError("stopped", hint="run it again to go on", reason="interrupted")
-            status = INTERRUPTED
+            status = TERMINATED if isinstance(signalled, _Terminated) else INTERRUPTED
         except McbenchError as error:
             failure = error
             status = WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED

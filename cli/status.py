@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from mcbench.cli.common import Output, common_options, table
+from mcbench.cli.common import Output, common_options, counted, table
 from mcbench.pipelines.chain import CHAIN
 from mcbench.workspace.runner import scene_states
 from mcbench.workspace.workspace import Workspace
@@ -29,7 +29,10 @@ def command(output: Output, workspace: str, why: bool) -> int:
     counts = {s: dict(Counter(row["stages"][s]["status"] for row in states)) for s in stages}
     kinds = ("ok", "rejected", "failed", "stale", "missing")
     overview = table(
-        f"{len(states)} scenes", "stage", *kinds, rows=[[s, *(counts[s].get(k, 0) for k in kinds)] for s in stages]
+        counted(len(states), "scene"),
+        "stage",
+        *kinds,
+        rows=[[s, *(counts[s].get(k, 0) for k in kinds)] for s in stages],
     )
     people: list[object] = [overview]
     if why:

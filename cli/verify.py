@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from mcbench.cli.common import Output, common_options, table
+from mcbench.cli.common import Output, common_options, counted, table
 from mcbench.workspace.integrity import verify_workspace
 from mcbench.workspace.workspace import Workspace
 
@@ -24,9 +24,11 @@ def command(output: Output, workspace: str) -> int:
     checked, damage = verify_workspace(Workspace.open(workspace))
     document = {"checked": checked, "damage": [asdict(d) for d in damage]}
     rows = [[d.scene, d.stage, d.file, d.problem] for d in damage]
-    verdict = f"{checked} results checked: " + (f"{len(damage)} files are not as recorded" if damage else "all whole")
-    hint = ["delete the stage's folder and run again to have it made anew"] if damage else []
+    verdict = f"{counted(checked, 'result')} checked: " + (
+        f"{counted(len(damage), 'file')} not as recorded" if damage else "all whole"
+    )
+    hint = ["delete the stage's folder and run again to have it made anew (a source: import or download it again)"]
     output.result(
-        document, verdict, *([table(None, "scene", "stage", "file", "problem", rows=rows)] if rows else []), *hint
+        document, verdict, *([table(None, "scene", "stage", "file", "problem", rows=rows), *hint] if rows else [])
     )
     return int(bool(damage))

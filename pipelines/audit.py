@@ -14,7 +14,7 @@ from mcbench.errors import InputError
 from mcbench.metrics.audit_summary import person_row, summarise
 from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
 from mcbench.pipelines.finished import STAGES, FinishedScene, finished_scene
-from mcbench.pipelines.truth_files import truth_files, truth_of
+from mcbench.pipelines.truth_files import OTHER_CLIP, load_truth, truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Scene, Workspace
 
@@ -22,12 +22,12 @@ from mcbench.workspace.workspace import Scene, Workspace
 def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_progress) -> dict[str, Any]:
     """The audit's document: its numbers over all scenes, and `per_scene`.
 
-    A scene without a result (rejected, failed, not run) has its people counted as missed. Scenes without truth and
-    truth without a scene are named and left out.
+    A scene without a result (rejected, failed, not run) has its people counted as missed. Scenes without truth, or
+    with that of another clip of their name, and truth without a scene are named and left out.
 
     Raises
     ------
-    InputError : the folder has no truth, or none of a scene of the workspace (reason `no_truth`).
+    InputError : the folder has no truth, or none of a scene of the workspace (reason `no_truth`, `other_clip`).
     """
     truths = truth_files(Path(truth_folder))
     scenes = workspace.scenes()
@@ -35,9 +35,17 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
     if not pairs:
         raise InputError("has no truth of any scene of the workspace", path=truth_folder, reason="no_truth")
     audits, rows = [], []
+    others: dict[str, InputError] = {}
     for done, (scene, path) in enumerate(pairs):
         progress(done, len(pairs), scene.id)
-        audited, outcome = _audit_one(scene, SceneTruth.load(path))
+        try:
+            truth = load_truth(scene, path)
+        except InputError as error:
+            if error.reason != OTHER_CLIP:
+                raise
+            others[scene.id] = error
+            continue
+        audited, outcome = _audit_one(scene, truth)
         audits.append(audited)
         rows.append(
             {
@@ -48,11 +56,14 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
                 "people": [person_row(scene.id, person) for person in audited.people],
             }
         )
+    if not audits:
+        raise next(iter(others.values()))
     used = {path for _, path in pairs}
     return {
         **summarise(audits),
         "per_scene": rows,
         "scenes_without_truth": [s.id for s in scenes if s.id not in {scene.id for scene, _ in pairs}],
+        "scenes_of_another_clip": {scene: str(error) for scene, error in others.items()},
         "truth_without_scene": sorted(path.stem for path in truths.values() if path not in used),
     }
 

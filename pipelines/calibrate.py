@@ -17,7 +17,7 @@ from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import InputError, UsageError
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
-from mcbench.pipelines.truth_files import truth_files, truth_of
+from mcbench.pipelines.truth_files import load_truth, truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Workspace
 
@@ -38,7 +38,8 @@ def calibrate(
     Raises
     ------
     UsageError : `out` is a folder, or a file that is no calibration.
-    InputError : a folder has no truth, or no scene has both detections and truth (reason `no_truth`).
+    InputError : a folder has no truth, or no scene has both detections and truth (reason `no_truth`), or a scene's
+        is that of another clip (reason `other_clip`).
     """
     _check_target(Path(out))
     truths = {name: path for folder in truth_folders for name, path in truth_files(Path(folder)).items()}
@@ -54,7 +55,7 @@ def calibrate(
         progress(done, len(pairs), scene.id)
         detections = Detections.load(scene.stage_folder("detect") / "detections.npz")
         keypoint_set, detector = detections.keypoint_set, detections.detector
-        truth = SceneTruth.load(path)
+        truth = load_truth(scene, path)
         seeds.append({k: truth.info.get(k) for k in ("difficulty", "seed")})
         source = Source.load(scene.stage_folder("source"))
         decoded = np.array(source.decode_index)

@@ -205,7 +205,10 @@ def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, prog
     record = scene.any_record("source")
     summary = record.summary if record else {}
     status = "imported" if made else "unchanged"
-    return ImportOutcome(shown, status, scene.id, summary.get("frames"), notes=tuple(summary.get("notes", ())))
+    notes = list(summary.get("notes", ()))
+    if settings.name not in (None, scene.id):
+        notes.append(f"scene {scene.id} is named {settings.name!r}: ids are plain letters, short, and each its own")
+    return ImportOutcome(shown, status, scene.id, summary.get("frames"), notes=tuple(notes))
 
 
 def _scene_name(unit: Path) -> str:

@@ -376,7 +376,7 @@ def _audit_section(document: dict[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "plot": svg_uri(error_plot(people, 1000 * GOOD_M, 1000 * WRONG_M)) if people else None,
         "scenes": document["per_scene"],
-        "left_out": document["scenes_without_truth"],
+        "left_out": [*document["scenes_without_truth"], *document["scenes_of_another_clip"]],
     }
 
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from mcbench.dataset.files import read_json, sha256_file, sha256_json, write_json
-from mcbench.dataset.truth import SceneTruth
+from mcbench.dataset.truth import SUMMARY, SceneTruth
 from mcbench.errors import InputError, McbenchError, UsageError
 from mcbench.synth.difficulty import DIFFICULTIES
 from mcbench.synth.scene import PLANTS
 from mcbench.workspace.executors import Executor, WorkerDied
 from mcbench.workspace.stage import Progress
 
-SUMMARY = "summary.json"
 SUMMARY_FORMAT = "mcbench-synth/1"
 #: Raised whenever the same settings would give other clips.
 VERSION = 5

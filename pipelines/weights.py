@@ -85,7 +85,8 @@ def _recognised(packages: Sequence[WeightPackage], archives: Sequence[Path]) -> 
     found = {}
     for archive in archives:
         if not archive.is_file():
-            raise InputError("no such file", path=archive, reason="missing_file")
+            problem = "is not a file" if archive.exists() else "no such file"
+            raise InputError(problem, path=archive, reason="missing_file")
         digest = sha256_file(archive)
         if digest not in expected:
             raise InputError(

@@ -83,7 +83,8 @@ def read_model(folder: Path) -> list[PosedImage]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError("is not a folder with a COLMAP model", path=folder, reason="not_a_model")
+        problem = "is not a folder with a COLMAP model" if folder.exists() else "no such folder"
+        raise InputError(problem, path=folder, reason="not_a_model")
     for suffix, read_cameras, read_images in (
         (".bin", _cameras_binary, _images_binary),
         (".txt", _cameras_text, _images_text),

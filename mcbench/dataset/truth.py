@@ -15,6 +15,8 @@ from mcbench.dataset.files import read_json, read_npz, write_json, write_npz
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-truth/1"
+#: What all clips of a folder show, beside their truth: no truth of a clip.
+SUMMARY = "summary.json"
 #: Arrays with a row a frame.
 _PER_FRAME = ("K", "cam_from_world", "joints_visible", "box", "hands_px", "face_px", "moved")
 _ARRAYS = (

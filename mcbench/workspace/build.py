@@ -14,7 +14,7 @@ from typing import Any
 
 import mcbench
 from mcbench.dataset.files import write_bytes
-from mcbench.errors import McbenchError, Rejected
+from mcbench.errors import InputError, McbenchError, Rejected
 from mcbench.workspace.record import (
     FAILED,
     OK,
@@ -28,6 +28,7 @@ from mcbench.workspace.record import (
 LOCK = ".lock"
 _TEMPORARY = ".tmp-"
 _REPLACED = ".old-"
+_ATTEMPT = ".failed-"
 
 
 @contextmanager
@@ -59,6 +60,16 @@ def clean_leftovers(scene_folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def failed_attempt(scene_folder: Path, stage: str) -> Path:
+    """Where an attempt that failed is kept while an older result of the stage stands in its place."""
+    return scene_folder / f"{_ATTEMPT}{stage}"
+
+
+def forget_attempt(scene_folder: Path, stage: str) -> None:
+    """Remove what `failed_attempt` tells of, once the stage has a result. Call with the scene's lock held."""
+    shutil.rmtree(failed_attempt(scene_folder, stage), ignore_errors=True)
+
+
 def build_result(
     scene_folder: Path,
     stage: str,
@@ -72,6 +83,8 @@ def build_result(
     raise_errors: bool = False,
 ) -> StageRecord:
     """Run a stage in a temporary sibling, write its record last and rename it into place.
+
+    A failure takes the place of another failure, never that of a result: beside one it is put at `failed_attempt`.
 
     Parameters
     ----------
@@ -119,12 +132,30 @@ def build_result(
         provenance=provenance or {},
     )
     record.save(out)
+    if status == FAILED and has_result(target):
+        _move(out, failed_attempt(scene_folder, stage))
+    else:
+        _move(out, target)
+        forget_attempt(scene_folder, stage)
+    return record
+
+
+def has_result(folder: Path) -> bool:
+    """Whether a stage's folder holds what a failure must not replace: any record but that of another failure."""
+    try:
+        record = StageRecord.load(folder)
+    except InputError:  # another release's, which is not ours to overwrite
+        return True
+    return record is not None and record.status != FAILED
+
+
+def _move(out: Path, target: Path) -> None:
+    """Rename a built folder into place; there is no moment at which a half of one is seen there."""
     if target.exists():
-        old = scene_folder / f"{_REPLACED}{stage}"
+        old = target.with_name(f"{_REPLACED}{target.name}")
         shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
         out.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     else:
         out.rename(target)
-    return record

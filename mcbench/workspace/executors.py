@@ -59,6 +59,8 @@ def _report(done: int, total: int | None, label: str) -> None:
 
 
 def _call(function: Callable[[J, Progress], R], job: J) -> R:
+    # the import of COLMAP, which the job brought about, made SIGTERM print a native stack
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return function(job, _report)
 
 

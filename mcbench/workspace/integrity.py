@@ -19,7 +19,8 @@ class Damage:
     problem: str
 
 
-def _check(scene: Scene, stage: str, record: StageRecord) -> list[Damage]:
+def check_result(scene: Scene, stage: str, record: StageRecord) -> list[Damage]:
+    """What is not as the stage's record says."""
     present = file_digests(scene.stage_folder(stage))
     found = []
     for name in sorted(set(record.files) | set(present)):
@@ -48,5 +49,5 @@ def verify_workspace(workspace: Workspace) -> tuple[int, list[Damage]]:
                 damage.append(Damage(scene.id, folder.name, RECORD, "bad_record"))
                 continue
             checked += 1
-            damage += _check(scene, folder.name, record)
+            damage += check_result(scene, folder.name, record)
     return checked, damage

@@ -11,6 +11,8 @@ from mcbench.errors import InputError
 
 FORMAT = "mcbench-stage/1"
 RECORD = "stage.json"
+#: The stage without inputs, which import and download make.
+SOURCE = "source"
 #: Top-level names in a stage's folder that are not part of its result.
 VOLATILE = (RECORD, "error.log")
 
@@ -101,12 +103,13 @@ class StageRecord:
     @classmethod
     def _unreadable(cls, folder: Path, error: InputError) -> StageRecord:
         """What stands for a damaged record: its empty key and digest are nobody's."""
+        again = "import or download the scene again" if folder.name == SOURCE else "the next run makes it anew"
         return cls(
             stage=folder.name,
             scene=folder.parent.name,
             status=FAILED,
             reason=error.reason,
-            message=f"{RECORD} {error.message}",
+            message=f"{folder.name}/{RECORD} is damaged, {error.message} ({again})",
             key="",
             version=0,
             settings={},

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcbench.errors import McbenchError
-from mcbench.workspace.build import build_result, clean_leftovers, scene_lock
+from mcbench.errors import InputError, McbenchError
+from mcbench.workspace.build import build_result, clean_leftovers, forget_attempt, has_result, scene_lock
 from mcbench.workspace.executors import Executor, InProcess, WorkerDied
-from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, StageRecord, stage_key
+from mcbench.workspace.integrity import check_result
+from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, SOURCE, StageRecord, stage_key
 from mcbench.workspace.stage import Progress, Stage, StageContext, no_progress
 from mcbench.workspace.workspace import Scene, Workspace
 
@@ -25,7 +26,9 @@ class Outcome:
 
     Attributes
     ----------
-    status : "ok", "rejected", "failed", or "skipped" where an input stage is not there; then `reason` names it.
+    status : "ok", "rejected", "failed", or "skipped" where an input stage has no result to work on.
+    reason : typed; of a skipped stage the one of the input, or "not_done", "out_of_date".
+    blocked_by : of a skipped stage, the stage before it that ended the scene.
     cached : the result was there already.
     """
 
@@ -36,6 +39,7 @@ class Outcome:
     message: str | None = None
     cached: bool = False
     duration_s: float = 0.0
+    blocked_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,29 +80,65 @@ def run_stage(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress
     for name in stage.inputs:
         record = scene.record(name)
         if record is None or record.status != OK:
-            reason = f"{name}: {'not done' if record is None else record.reason}"
-            ended = "failed" if record and record.status == FAILED else "was rejected"
-            message = f"{name} is not done" if record is None else f"{name} {ended}: {record.message}"
-            return Outcome(scene.id, stage.name, SKIPPED, reason, message)
+            return _skipped(scene, stage, name, record)
         inputs[name] = record
     digests = {name: record.result_digest for name, record in inputs.items()}
     keyed = stage.keyed_settings(settings)
     resources = stage.resources(settings)
     present = scene.any_record(stage.name)
     key = stage_key(stage.name, stage.version, keyed, digests, resources)
-    if present and present.key == key and present.status != FAILED:
+    if present and present.key == key and present.status != FAILED and _is_all_there(scene, present):
+        forget_attempt(scene.folder, stage.name)
         return _outcome(present, cached=True)
     folders = {name: scene.stage_folder(name) for name in stage.inputs}
+
+    def run(out: Path) -> dict[str, Any]:
+        for name, record in inputs.items():
+            _check_input(scene, name, record)
+        return stage.run(StageContext(scene.id, folders, out, settings, progress))
+
     record = build_result(
         scene.folder,
         stage.name,
-        lambda out: stage.run(StageContext(scene.id, folders, out, settings, progress)),
+        run,
         version=stage.version,
         settings=keyed,
         inputs=digests,
         resources=resources,
     )
     return _outcome(record, cached=False)
+
+
+def _skipped(scene: Scene, stage: Stage[Any], blocked_by: str, record: StageRecord | None) -> Outcome:
+    if record is not None:
+        ended = "failed" if record.status == FAILED else "was rejected"
+        reason, message = record.reason, f"{blocked_by} {ended}: {record.message}"
+    else:
+        reason = "not_done" if scene.any_record(blocked_by) is None else "out_of_date"
+        what = reason.replace("_", " ")
+        message = f"{blocked_by} is {what}: run `mcbench {blocked_by}`, or `mcbench run` for the whole chain"
+    return Outcome(scene.id, stage.name, SKIPPED, reason, message, blocked_by=blocked_by)
+
+
+def _is_all_there(scene: Scene, record: StageRecord) -> bool:
+    """Whether no file of a result was deleted; what is in them is `mcbench verify`'s to check, which takes its time."""
+    folder = scene.stage_folder(record.stage)
+    return all((folder / name).is_file() for name in record.files)
+
+
+def _check_input(scene: Scene, name: str, record: StageRecord) -> None:
+    """Refuse to build on damaged files: what came of it would look like a result."""
+    damage = check_result(scene, name, record)
+    if damage:
+        folder = scene.stage_folder(name)
+        again = "import or download it" if name == SOURCE else f"run `mcbench {name}`"
+        problem = {"missing": "is missing", "changed": "was changed", "extra": "was added"}.get(damage[0].problem)
+        raise InputError(
+            f"{problem or 'was changed'} since {name} made its result",
+            path=folder / damage[0].file,
+            hint=f"delete the folder {folder.name}/ that it is in and {again} again; `mcbench verify` lists all damage",
+            reason="damaged",
+        )
 
 
 def _outcome(record: StageRecord, *, cached: bool) -> Outcome:
@@ -116,25 +156,39 @@ def _outcome(record: StageRecord, *, cached: bool) -> Outcome:
 def run_scene(job: SceneJob, progress: Progress = no_progress) -> list[Outcome]:
     """Run a scene's stages in order; a stage after one that is not ok is skipped, with the reason."""
     scene = Scene(job.scene_folder)
+    outcomes: dict[str, Outcome] = {}
     try:
         with scene_lock(scene.folder):
             clean_leftovers(scene.folder)
-            return [_run_or_fail(scene, stage, settings, progress) for stage, settings in job.stages]
+            for stage, settings in job.stages:
+                outcomes[stage.name] = _run_or_fail(scene, stage, settings, progress, outcomes)
     except (McbenchError, OSError) as error:  # the scene cannot be held
         return [_failed(scene, stage, error) for stage, _ in job.stages]
+    return list(outcomes.values())
 
 
-def _run_or_fail(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress) -> Outcome:
-    """`run_stage`; what goes wrong before there is a record to say it (no such detector, a full disk) fails the stage.
+def _run_or_fail(
+    scene: Scene, stage: Stage[Any], settings: Any, progress: Progress, before: Mapping[str, Outcome]
+) -> Outcome:
+    """`run_stage`; what goes wrong before the stage starts (no such detector, a hostile body) fails it, too.
 
-    Stages that are done already stay so; where there is nothing yet, the failure is recorded for `status` to tell.
+    Such a failure is recorded for `status` to tell where there is no result yet; a result is left as it was.
+
+    An input that has just failed leaves its older result in place, which is not what was asked for now: `before`, the
+    outcomes of this run so far, tells.
     """
+    for earlier in (before[name] for name in stage.inputs if name in before):
+        if earlier.status == FAILED:
+            message = f"{earlier.stage} failed: {earlier.message}"
+            return Outcome(scene.id, stage.name, SKIPPED, earlier.reason, message, blocked_by=earlier.stage)
+        if earlier.status == SKIPPED:
+            return replace(earlier, stage=stage.name)
     try:
         return run_stage(scene, stage, settings, progress)
     except Exception as error:  # one scene must never stop the others
         _LOG.info("%s: %s", scene.id, stage.name, exc_info=True)
         outcome = _failed(scene, stage, error)
-        if scene.any_record(stage.name) is None:
+        if not has_result(scene.stage_folder(stage.name)):
             _record_failure(scene, stage, outcome, error)
         return outcome
 
@@ -194,7 +248,11 @@ def scene_states(workspace: Workspace, stages: Sequence[str]) -> list[dict[str, 
         row: dict[str, Any] = {"scene": scene.id, "name": scene.name, "stages": {}}
         for stage in stages:
             record = scene.any_record(stage)
-            if record is None:
+            attempt = scene.failed_attempt(stage)
+            if attempt is not None:
+                message = f"{attempt.message}; the result before it is kept"
+                row["stages"][stage] = {"status": FAILED, "reason": attempt.reason, "message": message}
+            elif record is None:
                 row["stages"][stage] = {"status": "missing", "reason": None, "message": None}
             else:
                 status = record.status if scene.record(stage) else "stale"

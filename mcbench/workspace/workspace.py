@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from mcbench.dataset.files import write_bytes
 from mcbench.errors import UsageError
-from mcbench.workspace.build import LOCK, build_result, clean_leftovers, scene_lock
-from mcbench.workspace.record import OK, StageRecord, stage_key
+from mcbench.workspace.build import LOCK, build_result, clean_leftovers, failed_attempt, scene_lock
+from mcbench.workspace.record import OK, SOURCE, StageRecord, stage_key
 
 CONFIG = "mcbench.toml"
 FORMAT = "mcbench-workspace/1"
@@ -24,7 +24,6 @@ _CONFIG_TEXT = f"""\
 # max_keyframes = 60
 format = "{FORMAT}"
 """
-SOURCE = "source"
 #: Tables that `mcbench.toml` may have: the stages, and the commands after them that read it.
 TABLES = ("sfm", "detect", "fit", "validate", "export", "report")
 _T = TypeVar("_T")
@@ -76,6 +75,10 @@ class Scene:
     def any_record(self, stage: str) -> StageRecord | None:
         """The stage's record, be it up to date with its inputs or not."""
         return StageRecord.load(self.stage_folder(stage))
+
+    def failed_attempt(self, stage: str) -> StageRecord | None:
+        """The record of the latest attempt at the stage if it failed and an older result was kept, else None."""
+        return StageRecord.load(failed_attempt(self.folder, stage))
 
     def record(self, stage: str) -> StageRecord | None:
         """The stage's record if it was made from the present results of its inputs, else None."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +139,38 @@ def test_a_stage_whose_input_is_missing_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["fit", str(workspace.root), "--workers", "1"])
     assert result.exit_code == 1
     assert "clip: fit skipped: sfm is not done" in result.stderr
+
+
+_SLEEPS = """
+import click, sys, time
+import pycolmap  # whose import makes SIGTERM print a native stack
+from mcbench.cli.common import common_options
+
+@click.command()
+@common_options
+def command(output):
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+command()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_command_in_order(number: signal.Signals, status: int) -> None:
+    # a shell that runs the tests in the background makes its children deaf to Ctrl-C: not this one
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLEEPS, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hears,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert err == "error: stopped (run it again to go on)\n"
+    assert json.loads(out)["error"]["reason"] == "interrupted"

@@ -108,3 +108,27 @@ def test_no_truth_is_an_error_with_the_path(workspace: Path, tmp_path: Path) -> 
     make_truth("stranger.mp4", standing(1)).save(tmp_path / "other")
     document = json.loads(mcbench("audit", workspace, "--truth", tmp_path / "other", "--json", status=1).stdout)
     assert document["error"]["reason"] == "no_truth"
+
+
+def test_truth_of_another_clip_of_the_same_name_is_left_out(workspace: Path) -> None:
+    """Clips of two renderings may have the same name; their frames or their digests tell them apart."""
+
+    def restate(scene: str, **changes: object) -> None:
+        record = workspace / "scenes" / scene / "source" / "stage.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+
+    restate("still", summary={"frames_in_media": 48})
+    document = audit(workspace)
+    assert list(document["scenes_of_another_clip"]) == ["still"] and document["people_true"] == 2
+    assert "one of 48 frames: this one has 8" in document["scenes_of_another_clip"]["still"]
+    restate("two_people_1", summary={"frames_in_media": 48})
+    result = mcbench("audit", workspace, "--truth", workspace.parent / "truth", "--json", status=1)
+    assert json.loads(result.stdout)["error"]["reason"] == "other_clip"
+    restate("still", summary={"frames_in_media": 4}, settings={"salvage": True})
+    assert list(audit(workspace)["scenes_of_another_clip"]) == ["two_people_1"]
+
+
+def test_truth_without_its_arrays_names_the_file(workspace: Path) -> None:
+    (workspace.parent / "truth" / "still.npz").unlink()
+    result = mcbench("audit", workspace, "--truth", workspace.parent / "truth", status=1)
+    assert "still.npz: no such file" in result.stderr

@@ -419,7 +419,7 @@ def test_media_that_break_inside_the_workspace_fail_their_scene_alone(tmp_path: 
     image.write_bytes(b"not an image")
     result = mcbench("sfm", tmp_path / "ws", "--workers", 1, "--json", status=1)
     outcomes = {o["scene"]: o for o in json.loads(result.stdout)["outcomes"]}
-    assert (outcomes["broken"]["status"], outcomes["broken"]["reason"]) == ("failed", "corrupt")
+    assert (outcomes["broken"]["status"], outcomes["broken"]["reason"]) == ("failed", "damaged")
     assert str(image) in outcomes["broken"]["message"]
     assert outcomes["whole"]["status"] in ("ok", "rejected")
     shutil.rmtree(tmp_path / "ws" / "scenes" / "broken")

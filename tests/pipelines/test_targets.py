@@ -30,7 +30,7 @@ def test_calibration_replaces_nothing_else(tmp_path: Path) -> None:
 
 def test_calibration_names_the_truth_that_is_not_there(tmp_path: Path) -> None:
     workspace = Workspace.open_or_create(tmp_path / "ws")
-    with pytest.raises(InputError, match="absent: is not a folder"):
+    with pytest.raises(InputError, match="absent: no such folder"):
         calibrate(workspace, [tmp_path / "absent"], tmp_path / "out.npz")
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mcbench.errors import InputError, McbenchError
 from mcbench.workspace.build import scene_lock
 from mcbench.workspace.executors import InProcess, LocalPool
+from mcbench.workspace.integrity import verify_workspace
 from mcbench.workspace.runner import run_stages, scene_states
 from mcbench.workspace.workspace import Workspace
 
@@ -39,7 +40,7 @@ def test_counts_add_up_and_a_rejected_scene_leaves_the_rest_alone(workspace: Wor
     }
     assert report.exit_status == 1
     skipped = next(o for o in report.outcomes if o.status == "skipped")
-    assert (skipped.scene, skipped.reason) == ("bad", "count: negative")
+    assert (skipped.scene, skipped.blocked_by, skipped.reason) == ("bad", "count", "negative")
     assert workspace.scene("two").record("double").summary == {"value": 4.0}
 
 
@@ -86,7 +87,7 @@ def test_crash_is_failed_with_a_log_and_tried_again(workspace: Workspace) -> Non
         report = run_stages([workspace.scene("crash")], toy.chain())
         assert [(o.status, o.reason, o.cached) for o in report.outcomes] == [
             ("failed", "internal", False),
-            ("skipped", "count: internal", False),
+            ("skipped", "internal", False),
         ]
     log = (workspace.scene("crash").stage_folder("count") / "error.log").read_text()
     assert "RuntimeError: boom" in log
@@ -171,6 +172,91 @@ def test_a_stage_that_cannot_begin_leaves_what_is_done(workspace: Workspace) -> 
         ("ok", None, True),
         ("failed", "missing_weights", False),
     ]
+
+
+def test_a_failure_never_takes_the_place_of_a_result(workspace: Workspace) -> None:
+    def crash(context: object) -> dict[str, object]:
+        raise RuntimeError("boom")
+
+    scene = workspace.scene("one")
+    run_stages([scene], toy.chain())
+    before = toy.digests(workspace)
+    (count, plain), second = toy.chain()
+    report = run_stages([scene], [(replace(count, run=crash, version=2), plain), second])
+    assert [(o.status, o.reason, o.blocked_by) for o in report.outcomes] == [
+        ("failed", "internal", None),
+        ("skipped", "internal", "count"),
+    ]
+    assert toy.digests(workspace) == before
+    state = next(s for s in scene_states(workspace, ["count", "double"]) if s["scene"] == "one")["stages"]
+    assert state["count"]["status"] == "failed"
+    assert "boom" in state["count"]["message"] and "the result before it is kept" in state["count"]["message"]
+    assert state["double"]["status"] == "ok"
+    assert verify_workspace(workspace)[1] == []
+    # the settings that went well before are asked for again: nothing is left to tell of
+    assert all(o.cached and o.status == "ok" for o in run_stages([scene], toy.chain()).outcomes)
+    assert scene.failed_attempt("count") is None
+    state = next(s for s in scene_states(workspace, ["count"]) if s["scene"] == "one")["stages"]
+    assert state["count"]["status"] == "ok"
+
+
+def test_a_result_takes_the_place_of_a_failed_attempt(workspace: Workspace) -> None:
+    def crash(context: object) -> dict[str, object]:
+        raise RuntimeError("boom")
+
+    scene = workspace.scene("one")
+    (count, plain), second = toy.chain()
+    run_stages([scene], toy.chain())
+    run_stages([scene], [(replace(count, run=crash, version=2), plain), second])
+    report = run_stages([scene], [(replace(count, version=2), plain), second])
+    # it comes out the same, so what depends on it stands
+    assert [(o.status, o.cached) for o in report.outcomes] == [("ok", False), ("ok", True)]
+    assert scene.failed_attempt("count") is None
+
+
+def test_a_skipped_stage_says_which_command_is_lacking(workspace: Workspace) -> None:
+    scene = workspace.scene("one")
+    (count, plain), (double, factor) = toy.chain()
+    (outcome,) = run_stages([scene], [(double, factor)]).outcomes
+    assert (outcome.status, outcome.reason, outcome.blocked_by) == ("skipped", "not_done", "count")
+    assert "run `mcbench count`" in str(outcome.message)
+    run_stages([scene], [(count, plain)])
+    third = replace(double, name="third", inputs=("double",))
+    run_stages([scene], [(double, factor)])
+    run_stages([scene], [(count, replace(plain, add=1))])
+    (outcome,) = run_stages([scene], [(third, factor)]).outcomes
+    assert (outcome.reason, outcome.blocked_by) == ("out_of_date", "double")
+    # the whole chain names what ended it, however far before
+    bad = run_stages([workspace.scene("bad")], [(count, plain), (double, factor), (third, factor)])
+    assert [(o.status, o.reason, o.blocked_by) for o in bad.outcomes] == [
+        ("rejected", "negative", None),
+        ("skipped", "negative", "count"),
+        ("skipped", "negative", "count"),
+    ]
+
+
+def test_nothing_is_built_on_a_damaged_file(workspace: Workspace) -> None:
+    scene = workspace.scene("one")
+    run_stages([scene], toy.chain())
+    damaged = scene.stage_folder("count") / "part0.json"
+    damaged.write_text('{"value": 1000}')
+    (count, plain), (double, factor) = toy.chain()
+    redone = [(count, plain), (replace(double, version=2), factor)]
+    report = run_stages([scene], redone)
+    assert [(o.status, o.reason) for o in report.outcomes] == [("ok", None), ("failed", "damaged")]
+    message = str(report.outcomes[1].message)
+    assert str(damaged) in message and "was changed" in message and "`mcbench count`" in message
+    assert scene.record("double").summary == {"value": 2.0}  # what was made of the whole file stays
+
+
+def test_a_deleted_file_is_made_anew(workspace: Workspace) -> None:
+    scene = workspace.scene("one")
+    run_stages([scene], toy.chain())
+    before = toy.digests(workspace)
+    (scene.stage_folder("count") / "part3.json").unlink()
+    report = run_stages([scene], toy.chain())
+    assert [(o.status, o.cached) for o in report.outcomes] == [("ok", False), ("ok", True)]
+    assert toy.digests(workspace) == before and verify_workspace(workspace)[1] == []
 
 
 def test_a_failure_before_the_start_is_told_by_status(workspace: Workspace) -> None:
