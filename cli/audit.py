@@ -48,8 +48,16 @@ def command(output: Output, workspace: str, truth: str) -> int:
         document = audit(opened, Path(truth), progress)
     for scene in document["scenes_without_truth"]:
         output.note(f"{scene}: no truth of its name or of its video's, left out")
-    for message in document["scenes_of_another_clip"].values():
-        output.note(f"{message}; left out")
+    for scene, message in document["scenes_with_unusable_truth"].items():
+        output.note(f"{scene}: left out, as its truth cannot be used: {message}")
+    for row in document["per_scene"]:
+        if row["message"]:
+            output.note(f"{row['scene']}: {row['message']}")
+        if row["same_file"] is False:
+            output.note(
+                f"{row['scene']}: was not made from the file that its truth was written with. If that was encoded "
+                "again, all is well; if it is another rendering of that name, its numbers mean nothing"
+            )
     output.result(document, _scenes_table(document), "", _overall_table(document))
     return 0
 

@@ -139,6 +139,9 @@ def table(title: str | None, *columns: str, rows: list[list[Any]] | None = None)
 
 
 def _cell(value: Any) -> str:
+    """A value for a table; a tuple's parts stand one below the other."""
+    if isinstance(value, tuple):
+        return "\n".join(_cell(part) for part in value)
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -226,7 +229,7 @@ def common_options(function: F) -> F:
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout; the rest goes to stderr.")
     @click.option("-v", "--verbose", count=True, help="Say more; repeat for still more.")
-    @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only results and what went wrong.")
     @functools.wraps(function)
     def wrapper(*args: Any, as_json: bool, verbose: int, quiet: bool, **kwargs: Any) -> None:
         output = Output(as_json, -1 if quiet else verbose)

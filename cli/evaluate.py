@@ -64,11 +64,11 @@ def command(
     return 0
 
 
-def _with_interval(method: dict[str, Any], key: str) -> str:
+def _with_interval(method: dict[str, Any], key: str) -> str | tuple[str, str]:
     value, interval = method[key], method[f"{key}_interval90"]
     if value is None:
         return "-"
     digits, bound_digits = (2, 2) if key == "recall" else (1, 0)
     text = f"{value:.{digits}f}"
     # under the value: side by side, the columns need more than a terminal's 80
-    return text if interval is None else f"{text}\n({interval[0]:.{bound_digits}f}-{interval[1]:.{bound_digits}f})"
+    return text if interval is None else (text, f"({interval[0]:.{bound_digits}f}-{interval[1]:.{bound_digits}f})")

@@ -93,7 +93,10 @@ def run_on_scenes(
                     output.note(f"{outcome.scene}: {outcome.stage} {outcome.status}{why}: {outcome.message}")
 
         report = run_stages(scenes, stages, executor=executor, on_scene=on_scene)
-    rebuild_catalog(workspace)
+    try:
+        rebuild_catalog(workspace)
+    except OSError as error:  # an index for those who like SQL: no result is lost with it
+        output.note(f"{workspace.root}: catalog.sqlite could not be written: {error.strerror or error}")
     return report
 
 

@@ -13,8 +13,8 @@ from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import InputError
 from mcbench.metrics.audit_summary import person_row, summarise
 from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
-from mcbench.pipelines.finished import STAGES, FinishedScene, finished_scene
-from mcbench.pipelines.truth_files import OTHER_CLIP, load_truth, truth_files, truth_of
+from mcbench.pipelines.finished import FinishedScene, finished_scene, why_unfinished
+from mcbench.pipelines.truth_files import is_same_file, load_truth, truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Scene, Workspace
 
@@ -22,12 +22,12 @@ from mcbench.workspace.workspace import Scene, Workspace
 def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_progress) -> dict[str, Any]:
     """The audit's document: its numbers over all scenes, and `per_scene`.
 
-    A scene without a result (rejected, failed, not run) has its people counted as missed. Scenes without truth, or
-    with that of another clip of their name, and truth without a scene are named and left out.
+    A scene without a result (rejected, failed, not run, damaged) has its people counted as missed. Scenes without truth
+    or with unusable one (damaged, of another clip of their name), and truth without a scene are named and left out.
 
     Raises
     ------
-    InputError : the folder has no truth, or none of a scene of the workspace (reason `no_truth`, `other_clip`).
+    InputError : the folder has no truth of any scene of the workspace (reason `no_truth`), or none that can be used.
     """
     truths = truth_files(Path(truth_folder))
     scenes = workspace.scenes()
@@ -35,15 +35,13 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
     if not pairs:
         raise InputError("has no truth of any scene of the workspace", path=truth_folder, reason="no_truth")
     audits, rows = [], []
-    others: dict[str, InputError] = {}
+    unusable: dict[str, InputError] = {}
     for done, (scene, path) in enumerate(pairs):
         progress(done, len(pairs), scene.id)
         try:
             truth = load_truth(scene, path)
         except InputError as error:
-            if error.reason != OTHER_CLIP:
-                raise
-            others[scene.id] = error
+            unusable[scene.id] = error
             continue
         audited, outcome = _audit_one(scene, truth)
         audits.append(audited)
@@ -51,37 +49,46 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
             {
                 "scene": scene.id,
                 "clip": path.stem,
+                "same_file": is_same_file(scene, truth),
                 **outcome,
                 **summarise([audited]),
                 "people": [person_row(scene.id, person) for person in audited.people],
             }
         )
     if not audits:
-        raise next(iter(others.values()))
+        raise next(iter(unusable.values()))
     used = {path for _, path in pairs}
     return {
         **summarise(audits),
         "per_scene": rows,
         "scenes_without_truth": [s.id for s in scenes if s.id not in {scene.id for scene, _ in pairs}],
-        "scenes_of_another_clip": {scene: str(error) for scene, error in others.items()},
+        "scenes_with_unusable_truth": {scene: str(error) for scene, error in unusable.items()},
         "truth_without_scene": sorted(path.stem for path in truths.values() if path not in used),
     }
 
 
 def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, Any]]:
-    """A scene's audit, and how the scene ended: status, stage, reason."""
-    first, stop = _span(scene, len(truth.cam_from_world))
-    truth = truth.part(first, stop)
+    """A scene's audit, and how the scene ended: status, stage, reason, message."""
     people_true = int(counting_people(truth).sum())
-    finished = finished_scene(scene)
-    if finished is None:
-        outcome = _why_not(scene)
-        return SceneAudit(scene.id, outcome["status"] == "rejected", people_true), outcome
-    outcome = {"status": "ok", "stage": None, "reason": None}
     try:
-        return audit_scene(scene.id, _scene_fit(finished, truth, first), truth, finished.seconds_fit), outcome
+        first, stop = _span(scene, len(truth.cam_from_world))
+        truth = truth.part(first, stop)
+        people_true = int(counting_people(truth).sum())
+        finished = finished_scene(scene)
+        if finished is None:
+            status, stage, reason = why_unfinished(scene)
+            return SceneAudit(scene.id, status == "rejected", people_true), _outcome(status, stage, reason)
+        return audit_scene(scene.id, _scene_fit(finished, truth, first), truth, finished.seconds_fit), _outcome("ok")
+    except InputError as error:  # damaged files: no other scene is kept from its numbers
+        return SceneAudit(scene.id, False, people_true), _outcome("failed", None, error.reason, str(error))
     except ValueError as error:  # cameras on a line: no alignment, so nobody is recalled
-        return SceneAudit(scene.id, False, people_true), {**outcome, "reason": f"not alignable: {error}"}
+        return SceneAudit(scene.id, False, people_true), _outcome("ok", None, f"not alignable: {error}")
+
+
+def _outcome(
+    status: str, stage: str | None = None, reason: str | None = None, message: str | None = None
+) -> dict[str, Any]:
+    return {"status": status, "stage": stage, "reason": reason, "message": message}
 
 
 def _span(scene: Scene, frames: int) -> tuple[int, int]:
@@ -90,16 +97,6 @@ def _span(scene: Scene, frames: int) -> tuple[int, int]:
         return 0, frames
     used = Source.load(scene.stage_folder("source")).decode_index
     return min(used), max(used) + 1
-
-
-def _why_not(scene: Scene) -> dict[str, Any]:
-    for stage in STAGES:
-        record = scene.record(stage)
-        if record is None:
-            return {"status": "missing", "stage": stage, "reason": None}
-        if record.status != "ok":
-            return {"status": record.status, "stage": stage, "reason": record.reason}
-    raise AssertionError(f"{scene.id} is finished")
 
 
 def _scene_fit(finished: FinishedScene, truth: SceneTruth, first: int) -> SceneFit:

@@ -18,6 +18,7 @@ from mcbench.errors import InputError, UsageError
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.pipelines.truth_files import load_truth, truth_files, truth_of
+from mcbench.workspace.integrity import require_intact
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Workspace
 
@@ -38,8 +39,8 @@ def calibrate(
     Raises
     ------
     UsageError : `out` is a folder, or a file that is no calibration.
-    InputError : a folder has no truth, or no scene has both detections and truth (reason `no_truth`), or a scene's
-        is that of another clip (reason `other_clip`).
+    InputError : a folder has no truth, or no scene has both detections and truth (reason `no_truth`), a scene's
+        is that of another clip (`other_clip`), or a file is damaged (`damaged`).
     """
     _check_target(Path(out))
     truths = {name: path for folder in truth_folders for name, path in truth_files(Path(folder)).items()}
@@ -53,6 +54,9 @@ def calibrate(
     keypoint_set = detector = ""
     for done, (scene, path) in enumerate(pairs):
         progress(done, len(pairs), scene.id)
+        for stage in ("source", "detect"):
+            if (record := scene.record(stage)) is not None:
+                require_intact(scene, stage, record)
         detections = Detections.load(scene.stage_folder("detect") / "detections.npz")
         keypoint_set, detector = detections.keypoint_set, detections.detector
         truth = load_truth(scene, path)

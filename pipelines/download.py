@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 
 from mcbench.dataset.fetch import OK, Fetcher, FetchSettings, VideoRecord
 from mcbench.dataset.files import sha256_json
+from mcbench.dataset.locks import lock
 from mcbench.dataset.mannequin_lists import (
     ClipList,
     clip_cameras,
@@ -143,8 +143,9 @@ def download(
         videos.setdefault(clip.reference.key, []).append(clip)
     opened = Workspace.open_or_create(workspace)
     report = DownloadReport(clips=list(unreadable))
-    with _locked(opened.root / DOWNLOADS):
-        fetcher = Fetcher(opened.root / DOWNLOADS, settings.fetch)
+    folder = opened.root / DOWNLOADS
+    with lock(folder / ".lock", "another process downloads into this workspace", shown=folder):
+        fetcher = Fetcher(folder, settings.fetch)
         with _fetching(fetcher, [group[0].reference for group in videos.values()], settings.jobs) as fetched:
             for future, group in zip(fetched, videos.values(), strict=True):
                 record, scan = future.result()
@@ -352,17 +353,3 @@ def _counts(total: int, reasons: Counter[str | None]) -> dict[str, Any]:
         "failed": lost,
         "by_reason": {str(reason): n for reason, n in sorted(reasons.items(), key=lambda item: str(item[0]))},
     }
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder of downloads; the kernel lets go of it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise McbenchError(
-                "another process downloads into this workspace", path=folder, hint="wait for it", reason="locked"
-            ) from error
-        yield

@@ -51,14 +51,15 @@ def evaluate(
     Raises
     ------
     UsageError : `out` is a file, or a folder given twice.
-    InputError : predictions of another benchmark or body, or arrays that do not fit.
+    InputError : predictions of another benchmark or body, arrays that do not fit, or a damaged benchmark.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
     if body_path is not None and not body_path.is_file():
         raise InputError("no such file", path=body_path, reason="missing_file")
-    documents, rows = [], []
     names = _distinct_names(folders)
+    benchmark.require_intact()
+    documents, rows = [], []
     for done, (name, folder) in enumerate(names.items()):
         progress(done, len(names), name)
         predictions = _load(benchmark, folder)
@@ -99,6 +100,11 @@ def _load(benchmark: Benchmark, folder: Path) -> Predictions:
             hint="its images or people have changed since: predict again",
             reason="other_benchmark",
         )
+    vertices, own = predictions.vertices.shape[1], len(benchmark.skin_area)
+    if vertices not in (0, own):
+        raise InputError(
+            f"has bodies of {vertices} vertices, the benchmark's have {own}", path=folder, reason="bad_format"
+        )
     return predictions
 
 
@@ -114,6 +120,8 @@ def _body_of(predictions: Predictions, folder: Path, path: Path | None) -> BodyM
             hint="name its file with --body, or give vertices",
             reason="other_body",
         )
+    if (given := predictions.betas.shape[1]) > body.n_betas:
+        raise InputError(f"has {given} betas, the body has {body.n_betas}", path=folder, reason="bad_format")
     return body
 
 
@@ -147,7 +155,8 @@ def _image_prediction(predictions: Predictions, image: int, body: BodyModel | No
         vertices = predictions.vertices[rows].astype(np.float64)
     elif body is not None:
         p = predictions
-        vertices = pose_people(body, p.betas[rows], p.global_orient[rows], p.body_pose[rows], p.transl[rows]).vertices
+        betas = np.pad(p.betas[rows], ((0, 0), (0, body.n_betas - p.betas.shape[1])))
+        vertices = pose_people(body, betas, p.global_orient[rows], p.body_pose[rows], p.transl[rows]).vertices
     return ImagePrediction(predictions.box[rows], predictions.joints[rows].astype(np.float64), vertices)
 
 

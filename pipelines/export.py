@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,12 +14,13 @@ import numpy as np
 
 import mcbench
 from mcbench.body.model import BodyModel
-from mcbench.dataset.benchmark import BenchmarkPeople, is_benchmark, write_manifest
+from mcbench.dataset.benchmark import Benchmark, BenchmarkPeople, is_benchmark, write_manifest
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.files import write_bytes, write_npz
+from mcbench.dataset.locks import lock
 from mcbench.errors import InputError, UsageError
 from mcbench.metrics.ellipsoid import ellipsoid_radius
-from mcbench.pipelines.finished import FinishedScene, finished_scene
+from mcbench.pipelines.finished import FinishedScene, finished_scene, why_unfinished
 from mcbench.viz.raycast import MeshScene
 from mcbench.viz.visibility import clipped_boxes, visible_joints
 from mcbench.workspace.stage import Progress, no_progress
@@ -43,36 +45,50 @@ def export(
 
     Raises
     ------
-    UsageError : `out` holds something that is no benchmark.
-    InputError : nobody is accepted (reason `nobody_accepted`), or scenes were fitted with different bodies.
+    UsageError : `out` holds something that is no benchmark, or files besides one.
+    McbenchError : another process exports to `out` (reason `locked`).
+    InputError : nobody is accepted (reason `nobody_accepted`), scenes were fitted with different bodies, or a file of a
+        result is damaged (reason `damaged`).
     """
     settings = settings or ExportSettings()
-    out = Path(out)
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - a name is needed, of "." too; links stay as they are
     if settings.every < 1:
         raise UsageError(f"every must be 1 or more, is {settings.every}")
-    if out.exists() and not is_benchmark(out) and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("exists and is not a benchmark", path=out, hint="give a new folder", reason="not_a_benchmark")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = out.with_name(f".{out.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        building.mkdir()
-        manifest = _build(workspace, building, settings, progress)
-        _replace(building, out)
-    finally:
+    busy = "another process exports to this folder"
+    with lock(out.with_name(f".{out.name}.lock"), busy, shown=out, remove=True):
+        old = out.with_name(f".{out.name}.old")
+        if old.exists() and not out.exists():  # an export was killed between its two renames
+            old.rename(out)
+        _check_target(out)
+        building = out.with_name(f".{out.name}.building")
         shutil.rmtree(building, ignore_errors=True)
+        try:
+            building.mkdir()
+            manifest = _build(workspace, building, settings, progress)
+            shutil.rmtree(old, ignore_errors=True)
+            if out.exists():
+                out.rename(old)
+            building.rename(out)
+        finally:
+            for leftover in (building, old):
+                shutil.rmtree(leftover, ignore_errors=True)
     return manifest
 
 
-def _replace(new: Path, target: Path) -> None:
-    if not target.exists():
-        new.rename(target)
+def _check_target(out: Path) -> None:
+    """Refuse to replace what is not a benchmark and nothing but one."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old)
+    if not is_benchmark(out):
+        raise UsageError("exists and is not a benchmark", path=out, hint="give a new folder", reason="not_a_benchmark")
+    if strangers := Benchmark.load(out).strangers():
+        some = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
+        raise UsageError(
+            f"holds a benchmark, which would be replaced, and files that are no part of it: {some}",
+            path=out,
+            hint="move them, or give a new folder",
+            reason="not_a_benchmark",
+        )
 
 
 def _build(workspace: Workspace, root: Path, settings: ExportSettings, progress: Progress) -> dict[str, Any]:
@@ -83,7 +99,8 @@ def _build(workspace: Workspace, root: Path, settings: ExportSettings, progress:
         progress(done, len(all_scenes), scene.id)
         finished = finished_scene(scene)
         if finished is None:
-            left_out[scene.id] = "not finished"
+            status, stage, reason = why_unfinished(scene)
+            left_out[scene.id] = f"{stage} {status}" + (f": {reason}" if reason else "")
             continue
         if not finished.accepted.any():
             left_out[scene.id] = "nobody accepted"

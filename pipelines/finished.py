@@ -19,6 +19,8 @@ from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.source import Source
 from mcbench.dataset.verdicts import Verdict, load_verdicts
 from mcbench.errors import InputError
+from mcbench.workspace.integrity import require_intact
+from mcbench.workspace.record import OK
 from mcbench.workspace.workspace import Scene
 
 #: The stages whose results are read here.
@@ -112,5 +114,27 @@ def pose_people(
 
 
 def finished_scene(scene: Scene) -> FinishedScene | None:
-    """The scene's results, or None where a stage is not done, not up to date or not ok."""
-    return FinishedScene(scene) if all(scene.finished(stage) for stage in STAGES) else None
+    """The scene's results, or None where a stage is not done, not up to date or not ok.
+
+    Raises
+    ------
+    InputError : a file of a result is missing or was changed (reason `damaged`).
+    """
+    records = {stage: scene.record(stage) for stage in STAGES}
+    if any(record is None or record.status != OK for record in records.values()):
+        return None
+    for stage, record in records.items():
+        if record is not None:
+            require_intact(scene, stage, record)
+    return FinishedScene(scene)
+
+
+def why_unfinished(scene: Scene) -> tuple[str, str, str | None]:
+    """Status ("missing" for one out of date, too), stage and typed reason of what ended an unfinished scene."""
+    for stage in STAGES:
+        record = scene.record(stage)
+        if record is None:
+            return "missing", stage, None
+        if record.status != OK:
+            return record.status, stage, record.reason
+    raise ValueError(f"{scene.id} is finished")

@@ -71,12 +71,14 @@ def predict(
     Raises
     ------
     UsageError : `out` holds something else than predictions.
-    InputError : the detector or the body is not there, or the detector has no 3D for `detector3d`.
+    InputError : the detector or the body is not there, the detector has no 3D for `detector3d`, or the benchmark is
+        damaged.
     """
     settings = settings or PredictSettings()
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(p.name not in (FILE, RECORD) for p in out.iterdir())):
         raise UsageError("exists and holds something else than predictions", path=out, hint="give a new folder")
+    benchmark.require_intact()
     detector = detector_class(settings.detector)()
     body_digest, method = _method(settings, detector)
     made_of = {"version": VERSION, "settings": asdict(settings), "detector": detector.name, "body": body_digest}

@@ -199,6 +199,11 @@ def _scene(scene: Scene, settings: ReportSettings) -> _Scene:
         part.row["name"] = scene.name
         source = Source.load(scene.stage_folder("source"))
         part.row["frames"] = len(source.frames)
+        for stage in stages:
+            if (attempt := scene.failed_attempt(stage)) is not None:
+                part.row["notes"].append(
+                    f"The latest attempt at {stage} failed ({attempt.reason}); what is shown was there before it."
+                )
         finished = finished_scene(scene)
         if finished is None:
             _unfinished(part, scene, source, settings)
@@ -376,7 +381,7 @@ def _audit_section(document: dict[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "plot": svg_uri(error_plot(people, 1000 * GOOD_M, 1000 * WRONG_M)) if people else None,
         "scenes": document["per_scene"],
-        "left_out": [*document["scenes_without_truth"], *document["scenes_of_another_clip"]],
+        "left_out": [*document["scenes_without_truth"], *document["scenes_with_unusable_truth"]],
     }
 
 

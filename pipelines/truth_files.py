@@ -9,8 +9,6 @@ from mcbench.dataset.url_list import video_name
 from mcbench.errors import InputError
 from mcbench.workspace.workspace import Scene, sanitise
 
-OTHER_CLIP = "other_clip"
-
 
 def truth_files(folder: Path) -> dict[str, Path]:
     """Truth files by the id that a scene made from their clip has.
@@ -44,18 +42,14 @@ def truth_of(scene: Scene, truths: dict[str, Path]) -> Path | None:
 def load_truth(scene: Scene, path: Path) -> SceneTruth:
     """The truth of a scene.
 
-    Names tell little: two renderings may give their clips the same ones. The clip's SHA-256 settles it where truth and
-    source both state one; a clip that was encoded again has another, but as many frames as the truth tells of (fewer
-    where a damaged one was salvaged).
-
     Raises
     ------
-    InputError : the truth cannot be read, or is of another clip than the scene (reason `other_clip`).
+    InputError : the truth cannot be read, or tells of another number of frames than the clip has that the scene was
+        made from (reason `other_clip`); of a damaged clip that was salvaged, fewer are right.
     """
     truth = SceneTruth.load(path)
     record = scene.any_record("source")
-    known = truth.info.get("clip_sha256")
-    if record is None or (known is not None and record.resources.get("video") == known):
+    if record is None or is_same_file(scene, truth):
         return truth
     frames, told = record.summary.get("frames_in_media"), len(truth.cam_from_world)
     if frames is None or frames == told or (frames < told and record.settings.get("salvage")):
@@ -65,5 +59,16 @@ def load_truth(scene: Scene, path: Path) -> SceneTruth:
         f"this one has {told}",
         path=path,
         hint="give the truth that was rendered with the clip, or import that clip",
-        reason=OTHER_CLIP,
+        reason="other_clip",
     )
+
+
+def is_same_file(scene: Scene, truth: SceneTruth) -> bool | None:
+    """Whether the scene was made from the very file that the truth was written with, by SHA-256; None if unknown.
+
+    Another file of the same name may be the clip encoded again, whose truth this is, or another rendering's.
+    """
+    record = scene.any_record("source")
+    made_from = None if record is None else record.resources.get("video")
+    written_with = truth.info.get("clip_sha256")
+    return None if made_from is None or written_with is None else made_from == written_with

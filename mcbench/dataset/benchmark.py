@@ -144,6 +144,27 @@ class Benchmark:
             if not (self.root / name).is_file() or sha256_file(self.root / name) != digest
         ]
 
+    def strangers(self) -> list[str]:
+        """Files in the folder that the manifest does not list."""
+        present = (p.relative_to(self.root).as_posix() for p in sorted(self.root.rglob("*")) if not p.is_dir())
+        return [name for name in present if name != MANIFEST and name not in self.manifest["files"]]
+
+    def require_intact(self) -> None:
+        """Refuse a benchmark whose files are not what its digest stands for.
+
+        Raises
+        ------
+        InputError : files are missing or were changed (reason `damaged`).
+        """
+        if damaged := self.damaged():
+            more = f", nor {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise InputError(
+                f"is not as it was exported{more}",
+                path=self.root / damaged[0],
+                hint="export or fetch the benchmark again; `mcbench verify` on its folder lists all damage",
+                reason="damaged",
+            )
+
 
 def write_manifest(root: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Write the manifest over all files in `root`; `content` is what it says besides. Returns the manifest."""

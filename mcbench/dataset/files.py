@@ -118,7 +118,29 @@ def read_record(path: Path, cls: type[_T], fmt: str) -> _T:
     missing = [name for name in names if name not in data]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}", path=path, reason="bad_format")
-    return cls(**{name: str(data[name]) if data[name].dtype.kind == "U" else data[name] for name in names})
+    values = {}
+    for f in fields(cls):  # type: ignore[arg-type]
+        array, text = data[f.name], f.type in ("str", str)
+        if array.dtype.kind not in ("U" if text else "biuf") or (text and array.ndim):
+            raise InputError(f"{f.name} is not {'a text' if text else 'numbers'}", path=path, reason="bad_format")
+        values[f.name] = str(array) if text else array
+    return cls(**values)
+
+
+def require_shapes(
+    arrays: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int | None, ...]], path: Path
+) -> None:
+    """Refuse arrays that do not fit together; None in a shape stands for any length.
+
+    Raises
+    ------
+    InputError : an array of another shape (reason `bad_format`).
+    """
+    for name, shape in expected.items():
+        found = arrays[name].shape
+        if len(found) != len(shape) or any(b not in (None, a) for a, b in zip(found, shape, strict=True)):
+            wanted = tuple("any" if side is None else side for side in shape)
+            raise InputError(f"{name} has shape {found}, expected {wanted}", path=path, reason="bad_format")
 
 
 def sha256_file(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcbench.dataset.files import read_record, write_record
+from mcbench.dataset.files import read_record, require_shapes, write_record
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-predictions/1"
@@ -34,7 +34,7 @@ class Predictions:
     box : (N, 4) x0, y0, x1, y1, px.
     joints : (N, 24, 3) `smpl24` joints, metres; only differences between joints are scored.
     vertices : (N, V, 3) metres, in the benchmark's topology, or (N, 0, 3).
-    betas : (N, B), or (N, 0). global_orient : (N, 3). body_pose : (N, 23, 3). transl : (N, 3).
+    betas : (N, B), the first of the body's, or (N, 0). global_orient : (N, 3). body_pose : (N, 23, 3). transl : (N, 3).
     """
 
     method: str
@@ -85,7 +85,7 @@ class Predictions:
         return loaded
 
     def _check(self, path: Path, images: int | None) -> None:
-        n = len(self.image)
+        n = self.image.size
         expected: dict[str, tuple[int | None, ...]] = {
             "image": (n,),
             "score": (n,),
@@ -97,11 +97,7 @@ class Predictions:
             "body_pose": (n, 23, 3),
             "transl": (n, 3),
         }
-        for name, shape in expected.items():
-            found = getattr(self, name).shape
-            if len(found) != len(shape) or any(b not in (None, a) for a, b in zip(found, shape, strict=True)):
-                wanted = tuple("any" if side is None else side for side in shape)
-                raise InputError(f"{name} has shape {found}, expected {wanted}", path=path, reason="bad_format")
+        require_shapes({name: getattr(self, name) for name in expected}, expected, path)
         if n and (self.image.dtype.kind not in "iu" or self.image.min() < 0):
             raise InputError("image must hold numbers from 0", path=path, reason="bad_format")
         if n and images is not None and int(self.image.max()) >= images:

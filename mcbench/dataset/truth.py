@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcbench.dataset.files import read_json, read_npz, write_json, write_npz
+from mcbench.dataset.files import read_json, read_npz, require_shapes, write_json, write_npz
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-truth/1"
@@ -111,6 +111,26 @@ class SceneTruth:
         missing = [name for name in _ARRAYS if name not in arrays]
         if missing:
             raise InputError(f"lacks {', '.join(missing)}", path=path.with_suffix(".npz"))
+        f, p, v = arrays["K"].shape[:1], arrays["person_id"].shape[:1], arrays["vertices"].shape[1:2]
+        require_shapes(
+            arrays,
+            {
+                "K": (*f, 3, 3),
+                "cam_from_world": (*f, 3, 4),
+                "person_id": p,
+                "joints": (*p, 24, 3),
+                "joints_visible": (*f, *p, 24),
+                "box": (*f, *p, 4),
+                "vertices": (*p, *v, 3),
+                "vertices_visible": (*p, *v),
+                "hands": (*p, 2, 21, 3),
+                "hands_px": (*f, *p, 2),
+                "face": (*p, 51, 3),
+                "face_px": (*f, *p),
+                "moved": (*f, *p, 3),
+            },
+            path.with_suffix(".npz"),
+        )
         width, height = data["image_size"]
         return cls(
             data["clip"],

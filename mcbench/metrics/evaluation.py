@@ -19,6 +19,8 @@ Array = npt.NDArray[np.float64]
 MIN_IOU = 0.3
 #: A person is asked for in the images that show at least so many of the 24 joints; elsewhere they may be missed.
 MIN_VISIBLE_JOINTS = 8
+#: Coordinates beyond this (m) are no place of a person.
+_FARTHEST = 1e6
 METRICS = ("mpjpe", "pa_mpjpe", "pve", "pa_pve")
 
 
@@ -87,7 +89,10 @@ class ItemScores:
 def score_image(truth: ImageTruth, predicted: ImagePrediction, protocol: Protocol, skin_area: Array) -> ItemScores:
     """Score the predictions of one image. `skin_area` (V,) as in `Protocol.vertex_scores`."""
     asked = truth.visible.sum(axis=1) >= MIN_VISIBLE_JOINTS
-    usable = np.asarray(np.isfinite(predicted.joints).all(axis=(1, 2)))
+    # an answer that is no number finds nobody; were its body left out alone, a method could hide its worst ones
+    usable = _is_place(predicted.joints)
+    if predicted.vertices is not None:
+        usable &= _is_place(predicted.vertices)
     overlap = box_iou(predicted.box, truth.box)
     # people who are not asked for still take their predictions away from the others
     pairs = match(np.where(usable[:, None], 1.0 - overlap, np.nan), 1.0 - MIN_IOU)
@@ -111,6 +116,12 @@ def score_image(truth: ImageTruth, predicted: ImagePrediction, protocol: Protoco
     iou[at] = overlap[chosen, found]
     image = np.full(len(rows), truth.image, dtype=np.int64)
     return ItemScores(image, truth.person[rows], iou, errors, len(predicted.box) - len(pairs))
+
+
+def _is_place(points: Array) -> npt.NDArray[np.bool_]:
+    """(N,) whether points (N, K, 3) are numbers that can be places, metres."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(points) < _FARTHEST).all(axis=(1, 2)))
 
 
 def summarise_items(items: ItemScores) -> dict[str, Any]:

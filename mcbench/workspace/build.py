@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import time
 import traceback
@@ -14,6 +13,7 @@ from typing import Any
 
 import mcbench
 from mcbench.dataset.files import write_bytes
+from mcbench.dataset.locks import lock
 from mcbench.errors import InputError, McbenchError, Rejected
 from mcbench.workspace.record import (
     FAILED,
@@ -39,17 +39,7 @@ def scene_lock(scene_folder: Path) -> Iterator[None]:
     ------
     McbenchError : another process works on the scene (reason `locked`).
     """
-    scene_folder.mkdir(parents=True, exist_ok=True)
-    with (scene_folder / LOCK).open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise McbenchError(
-                "another process works on this scene",
-                path=scene_folder,
-                hint="wait for it, then run again",
-                reason="locked",
-            ) from error
+    with lock(scene_folder / LOCK, "another process works on this scene", shown=scene_folder):
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mcbench.errors import InputError
-from mcbench.workspace.record import RECORD, StageRecord, file_digests, result_digest
+from mcbench.workspace.record import RECORD, SOURCE, StageRecord, damaged_files, result_digest
 from mcbench.workspace.workspace import Scene, Workspace
 
 
@@ -19,21 +19,27 @@ class Damage:
     problem: str
 
 
-def check_result(scene: Scene, stage: str, record: StageRecord) -> list[Damage]:
-    """What is not as the stage's record says."""
-    present = file_digests(scene.stage_folder(stage))
-    found = []
-    for name in sorted(set(record.files) | set(present)):
-        if name not in present:
-            found.append(Damage(scene.id, stage, name, "missing"))
-        elif name not in record.files:
-            found.append(Damage(scene.id, stage, name, "extra"))
-        elif present[name] != record.files[name]:
-            found.append(Damage(scene.id, stage, name, "changed"))
-    expected = result_digest(record.status, record.reason, record.summary, record.files)
-    if expected != record.result_digest:
-        found.append(Damage(scene.id, stage, RECORD, "bad_record"))
-    return found
+def require_intact(scene: Scene, stage: str, record: StageRecord) -> None:
+    """Refuse to build on damaged files: what came of it would look like a result. Files too many do no harm.
+
+    Raises
+    ------
+    InputError : a file is missing or was changed (reason `damaged`).
+    """
+    folder = scene.stage_folder(stage)
+    for name, problem in damaged_files(folder, record).items():
+        if problem == "extra":
+            continue
+        if stage == SOURCE:
+            hint = "import or download it again"
+        else:
+            hint = f"delete the folder {stage}/ that it is in and run `mcbench {stage}` again"
+        raise InputError(
+            f"{'is missing' if problem == 'missing' else 'was changed'} since {stage} made its result",
+            path=folder / name,
+            hint=f"{hint}; `mcbench verify` lists all damage",
+            reason="damaged",
+        )
 
 
 def verify_workspace(workspace: Workspace) -> tuple[int, list[Damage]]:
@@ -49,5 +55,7 @@ def verify_workspace(workspace: Workspace) -> tuple[int, list[Damage]]:
                 damage.append(Damage(scene.id, folder.name, RECORD, "bad_record"))
                 continue
             checked += 1
-            damage += check_result(scene, folder.name, record)
+            damage += [Damage(scene.id, folder.name, *found) for found in damaged_files(folder, record).items()]
+            if result_digest(record.status, record.reason, record.summary, record.files) != record.result_digest:
+                damage.append(Damage(scene.id, folder.name, RECORD, "bad_record"))
     return checked, damage

@@ -155,3 +155,17 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 def result_digest(status: str, reason: str | None, summary: dict[str, Any], files: dict[str, str]) -> str:
     return sha256_json({"status": status, "reason": reason, "summary": summary, "files": files})
+
+
+def damaged_files(folder: Path, record: StageRecord) -> dict[str, str]:
+    """What is wrong with a result's files, by relative path: "missing", "changed", or "extra" for one too many."""
+    present = file_digests(folder)
+    found = {}
+    for name in sorted(set(record.files) | set(present)):
+        if name not in present:
+            found[name] = "missing"
+        elif name not in record.files:
+            found[name] = "extra"
+        elif present[name] != record.files[name]:
+            found[name] = "changed"
+    return found

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcbench.errors import InputError, McbenchError
+from mcbench.errors import McbenchError
 from mcbench.workspace.build import build_result, clean_leftovers, forget_attempt, has_result, scene_lock
 from mcbench.workspace.executors import Executor, InProcess, WorkerDied
-from mcbench.workspace.integrity import check_result
-from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, SOURCE, StageRecord, stage_key
+from mcbench.workspace.integrity import require_intact
+from mcbench.workspace.record import FAILED, OK, REJECTED, SKIPPED, StageRecord, stage_key
 from mcbench.workspace.stage import Progress, Stage, StageContext, no_progress
 from mcbench.workspace.workspace import Scene, Workspace
 
@@ -94,7 +94,7 @@ def run_stage(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress
 
     def run(out: Path) -> dict[str, Any]:
         for name, record in inputs.items():
-            _check_input(scene, name, record)
+            require_intact(scene, name, record)
         return stage.run(StageContext(scene.id, folders, out, settings, progress))
 
     record = build_result(
@@ -124,21 +124,6 @@ def _is_all_there(scene: Scene, record: StageRecord) -> bool:
     """Whether no file of a result was deleted; what is in them is `mcbench verify`'s to check, which takes its time."""
     folder = scene.stage_folder(record.stage)
     return all((folder / name).is_file() for name in record.files)
-
-
-def _check_input(scene: Scene, name: str, record: StageRecord) -> None:
-    """Refuse to build on damaged files: what came of it would look like a result."""
-    damage = check_result(scene, name, record)
-    if damage:
-        folder = scene.stage_folder(name)
-        again = "import or download it" if name == SOURCE else f"run `mcbench {name}`"
-        problem = {"missing": "is missing", "changed": "was changed", "extra": "was added"}.get(damage[0].problem)
-        raise InputError(
-            f"{problem or 'was changed'} since {name} made its result",
-            path=folder / damage[0].file,
-            hint=f"delete the folder {folder.name}/ that it is in and {again} again; `mcbench verify` lists all damage",
-            reason="damaged",
-        )
 
 
 def _outcome(record: StageRecord, *, cached: bool) -> Outcome:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from mcbench.dataset.files import write_bytes
 from mcbench.errors import UsageError
 from mcbench.workspace.build import LOCK, build_result, clean_leftovers, failed_attempt, scene_lock
-from mcbench.workspace.record import OK, SOURCE, StageRecord, stage_key
+from mcbench.workspace.record import OK, SOURCE, StageRecord, damaged_files, stage_key
 
 CONFIG = "mcbench.toml"
 FORMAT = "mcbench-workspace/1"
@@ -231,7 +231,8 @@ class Workspace:
             try:
                 clean_leftovers(scene.folder)
                 record = scene.any_record(SOURCE)
-                if record and record.status == OK and record.key == stage_key(SOURCE, 1, settings, {}, content):
+                same = record and record.status == OK and record.key == stage_key(SOURCE, 1, settings, {}, content)
+                if record and same and not damaged_files(scene.stage_folder(SOURCE), record):
                     return scene, False
                 build_result(
                     scene.folder,

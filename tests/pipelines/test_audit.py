@@ -9,6 +9,7 @@ import pytest
 from handmade import add_scene, make_truth, standing, toy_body
 from running import mcbench
 
+from mcbench.dataset.files import read_npz, write_npz
 from mcbench.pipelines import finished
 from mcbench.workspace.workspace import Workspace
 
@@ -110,25 +111,51 @@ def test_no_truth_is_an_error_with_the_path(workspace: Path, tmp_path: Path) -> 
     assert document["error"]["reason"] == "no_truth"
 
 
-def test_truth_of_another_clip_of_the_same_name_is_left_out(workspace: Path) -> None:
-    """Clips of two renderings may have the same name; their frames or their digests tell them apart."""
+def restate(workspace: Path, scene: str, **changes: object) -> None:
+    record = workspace / "scenes" / scene / "source" / "stage.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
-    def restate(scene: str, **changes: object) -> None:
-        record = workspace / "scenes" / scene / "source" / "stage.json"
-        record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
-    restate("still", summary={"frames_in_media": 48})
+def test_truth_of_a_clip_of_another_length_is_left_out(workspace: Path) -> None:
+    restate(workspace, "still", summary={"frames_in_media": 48})
     document = audit(workspace)
-    assert list(document["scenes_of_another_clip"]) == ["still"] and document["people_true"] == 2
-    assert "one of 48 frames: this one has 8" in document["scenes_of_another_clip"]["still"]
-    restate("two_people_1", summary={"frames_in_media": 48})
+    assert list(document["scenes_with_unusable_truth"]) == ["still"] and document["people_true"] == 2
+    assert "one of 48 frames: this one has 8" in document["scenes_with_unusable_truth"]["still"]
+    restate(workspace, "two_people_1", summary={"frames_in_media": 48})
     result = mcbench("audit", workspace, "--truth", workspace.parent / "truth", "--json", status=1)
     assert json.loads(result.stdout)["error"]["reason"] == "other_clip"
-    restate("still", summary={"frames_in_media": 4}, settings={"salvage": True})
-    assert list(audit(workspace)["scenes_of_another_clip"]) == ["two_people_1"]
+    restate(workspace, "still", summary={"frames_in_media": 4}, settings={"salvage": True})
+    assert list(audit(workspace)["scenes_with_unusable_truth"]) == ["two_people_1"]
 
 
-def test_truth_without_its_arrays_names_the_file(workspace: Path) -> None:
+def test_another_file_of_the_same_name_is_told(workspace: Path) -> None:
+    """It may be the clip encoded again, or another rendering that has the same name and length."""
+    truth = workspace.parent / "truth" / "still.json"
+    truth.write_text(json.dumps({**json.loads(truth.read_text()), "info": {"clip_sha256": "a"}}))
+    for digest, same in (("a", True), ("b", False)):
+        restate(workspace, "still", resources={"video": digest})
+        result = mcbench("audit", workspace, "--truth", workspace.parent / "truth", "--json")
+        rows = {row["scene"]: row["same_file"] for row in json.loads(result.stdout)["per_scene"]}
+        assert rows == {"still": same, "two_people_1": None}
+        assert ("another rendering" in result.stderr) is not same
+
+
+def test_one_damaged_truth_or_result_keeps_no_other_scene_from_its_numbers(workspace: Path) -> None:
+    people = workspace / "scenes" / "two_people_1" / "fit" / "people.npz"
+    people.write_bytes(people.read_bytes() + b" ")
+    document = audit(workspace)
+    row = next(row for row in document["per_scene"] if row["scene"] == "two_people_1")
+    assert (row["status"], row["reason"], row["people_found"]) == ("failed", "damaged", 0)
+    assert str(people) in row["message"] and document["people_true"] == 5 and document["scenes_rejected"] == 1
     (workspace.parent / "truth" / "still.npz").unlink()
-    result = mcbench("audit", workspace, "--truth", workspace.parent / "truth", status=1)
-    assert "still.npz: no such file" in result.stderr
+    document = audit(workspace)
+    assert "still.npz: no such file" in document["scenes_with_unusable_truth"]["still"]
+    assert document["people_true"] == 2
+
+
+@pytest.mark.parametrize("name", ["joints_visible", "K", "moved", "vertices"])
+def test_truth_whose_arrays_do_not_fit_together(workspace: Path, name: str) -> None:
+    path = workspace.parent / "truth" / "still.npz"
+    arrays = read_npz(path)
+    write_npz(path, {**arrays, name: arrays[name][:-1]})
+    assert "has shape" in audit(workspace)["scenes_with_unusable_truth"]["still"]

@@ -14,6 +14,7 @@ from running import mcbench
 from mcbench.cameras.camera import transform
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.files import digest_tree
+from mcbench.dataset.locks import lock
 from mcbench.pipelines import finished
 from mcbench.workspace.workspace import Workspace
 
@@ -31,7 +32,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_in_it(workspace: Path, tmp_path: Path) -> None:
     manifest = json.loads(mcbench("export", workspace, tmp_path / "bench", "--json").stdout)
     assert manifest["counts"] == {"scenes": 1, "images": FRAMES - 1, "people": 2}  # one frame has no camera
-    assert manifest["left_out"] == {"nobody_good": "nobody accepted", "still": "not finished"}
+    assert manifest["left_out"] == {"nobody_good": "nobody accepted", "still": "sfm rejected: static_camera"}
     benchmark = Benchmark.load(tmp_path / "bench")
     assert benchmark.damaged() == []
     (scene,) = benchmark.scenes
@@ -100,3 +101,63 @@ def test_people_fitted_with_another_body_are_refused(workspace: Path, tmp_path: 
     monkeypatch.setattr(finished, "load_body", lambda path: toy_body(digest="d2"))
     document = json.loads(mcbench("export", workspace, tmp_path / "bench", "--json", status=1).stdout)
     assert document["error"]["reason"] == "other_body"
+
+
+def test_what_the_user_put_into_a_benchmark_is_not_deleted(workspace: Path, tmp_path: Path) -> None:
+    mcbench("export", workspace, tmp_path / "bench")
+    (tmp_path / "bench/predictions").mkdir()
+    notes = tmp_path / "bench/predictions/notes.txt"
+    notes.write_text("mine")
+    result = mcbench("export", workspace, tmp_path / "bench", status=2)
+    assert "predictions/notes.txt" in result.stderr and notes.read_text() == "mine"
+    notes.unlink()
+    mcbench("export", workspace, tmp_path / "bench")  # an empty folder is nobody's work
+
+
+def test_two_exports_to_one_folder_at_once(workspace: Path, tmp_path: Path) -> None:
+    mcbench("export", workspace, tmp_path / "bench")
+    before = digest_tree(tmp_path / "bench")
+    with lock(tmp_path / ".bench.lock", "busy"):
+        document = json.loads(mcbench("export", workspace, tmp_path / "bench", "--json", status=1).stdout)
+    assert document["error"]["reason"] == "locked"
+    assert digest_tree(tmp_path / "bench") == before
+    mcbench("export", workspace, tmp_path / "bench")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bench", "ws"]
+
+
+def test_an_export_that_was_killed_between_its_renames(workspace: Path, tmp_path: Path) -> None:
+    mcbench("export", workspace, tmp_path / "bench")
+    before = digest_tree(tmp_path / "bench")
+    (tmp_path / "bench").rename(tmp_path / ".bench.old")
+    (workspace / "scenes/room/validate/people.json").write_text("{}")
+    mcbench("export", workspace, tmp_path / "bench", status=1)  # what was there before comes back
+    assert digest_tree(tmp_path / "bench") == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bench", "ws"]
+
+
+def test_into_the_folder_one_is_in(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    mcbench("export", workspace, ".")
+    assert Benchmark.load(tmp_path / "here").damaged() == []
+
+
+@pytest.mark.parametrize("file", ["fit/people.npz", "validate/people.json", "source/images/003.png"])
+def test_nothing_is_exported_of_damaged_results(workspace: Path, tmp_path: Path, file: str) -> None:
+    mcbench("export", workspace, tmp_path / "bench")
+    before = digest_tree(tmp_path / "bench")
+    path = workspace / "scenes/room" / file
+    path.write_bytes(path.read_bytes() + b" ")
+    document = json.loads(mcbench("export", workspace, tmp_path / "bench", "--json", status=1).stdout)
+    assert document["error"]["reason"] == "damaged" and file in document["error"]["message"]
+    assert digest_tree(tmp_path / "bench") == before
+
+
+def test_verify_checks_a_benchmark(workspace: Path, tmp_path: Path) -> None:
+    mcbench("export", workspace, tmp_path / "bench")
+    assert json.loads(mcbench("verify", tmp_path / "bench", "--json").stdout)["damage"] == []
+    (tmp_path / "bench/scenes/room/images/000003.jpg").unlink()
+    (tmp_path / "bench/stray").write_text("")
+    result = mcbench("verify", tmp_path / "bench", "--json", status=1)
+    document = json.loads(result.stdout)
+    assert document["damage"] == ["scenes/room/images/000003.jpg"] and document["strangers"] == ["stray"]

@@ -193,3 +193,63 @@ def test_predictions_overwrite_only_predictions(bench: Path, tmp_path: Path, mon
     monkeypatch.setattr(predict, "detector_class", known_detector(bench, depth=True))
     mcbench("predict", bench, tmp_path / "p", status=2)
     mcbench("predict", tmp_path / "nothing", tmp_path / "q", status=1)
+
+
+def test_a_damaged_benchmark_scores_nobody(bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest names something else than what is there."""
+    oracle(Benchmark.load(bench)).save(tmp_path / "p")
+    monkeypatch.setattr(predict, "detector_class", known_detector(bench, depth=True))
+    (bench / "scenes/a/people.npz").write_bytes((bench / "scenes/b/people.npz").read_bytes())
+    for command in (("evaluate", bench, tmp_path / "p"), ("predict", bench, tmp_path / "new")):
+        document = json.loads(mcbench(*command, "--json", status=1).stdout)
+        assert document["error"]["reason"] == "damaged" and "scenes/a/people.npz" in document["error"]["message"]
+    assert not (tmp_path / "new").exists()
+
+
+def parameters(benchmark: Benchmark, n_betas: int) -> Predictions:
+    """Predictions with SMPL parameters instead of vertices."""
+    truth = oracle(benchmark)
+    n = len(truth)
+    return replace(truth, body_digest="d1", vertices=np.zeros((n, 0, 3)), betas=np.zeros((n, n_betas)))
+
+
+def test_fewer_betas_are_the_first_ones(bench: Path, tmp_path: Path) -> None:
+    few, all_of_them = (score(bench, tmp_path, parameters(Benchmark.load(bench), n)) for n in (2, 10))
+    assert few["pve_mm"] == pytest.approx(all_of_them["pve_mm"])
+    parameters(Benchmark.load(bench), 99).save(tmp_path / "p")
+    document = json.loads(mcbench("evaluate", bench, tmp_path / "p", "--json", status=1).stdout)
+    assert document["error"]["reason"] == "bad_format" and "99 betas" in document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"vertices": np.zeros((1, 5, 3))}, "5 vertices"),
+        ({"joints": np.array("nobody")}, "joints is not numbers"),
+        ({"method": np.array(3.0)}, "method is not a text"),
+    ],
+)
+def test_arrays_of_another_kind_or_shape(bench: Path, tmp_path: Path, change: dict, told: str) -> None:
+    truth = oracle(Benchmark.load(bench))
+    if "vertices" in change:
+        change = {"vertices": np.zeros((len(truth), 5, 3))}
+    replace(truth, **change).save(tmp_path / "p")
+    document = json.loads(mcbench("evaluate", bench, tmp_path / "p", "--json", status=1).stdout)
+    assert document["error"]["reason"] == "bad_format" and told in document["error"]["message"]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("what", ["joints", "vertices"])
+def test_answers_that_are_no_places_are_misses(bench: Path, tmp_path: Path, bad: float, what: str) -> None:
+    truth = oracle(Benchmark.load(bench))
+    values = np.array(getattr(truth, what), dtype=np.float64)
+    values[::3, 0] = bad
+    result = score(bench, tmp_path, replace(truth, **{what: values}))
+    assert result["matched"] == result["items"] - len(values[::3])
+    assert result["pve_mm"] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_intervals_stand_below_their_values(bench: Path, tmp_path: Path) -> None:
+    oracle(Benchmark.load(bench)).save(tmp_path / "p")
+    text = mcbench("evaluate", bench, tmp_path / "p").stdout
+    assert "(0-0)" in text and "\\n" not in text

@@ -14,7 +14,8 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcbench.errors import InputError, UsageError
+from mcbench.dataset.locks import lock
+from mcbench.errors import InputError, McbenchError, UsageError
 from mcbench.pipelines.chain import CHAIN
 from mcbench.pipelines.export import ExportSettings
 from mcbench.workspace.catalog import rebuild_catalog
@@ -247,3 +248,26 @@ def test_catalogs_written_at_once_do_not_meet(tmp_path: Path) -> None:
     assert [process.communicate()[1] for process in running] == [""] * 4
     with sqlite3.connect(workspace.root / "catalog.sqlite") as connection:
         assert connection.execute("select count(*) from scene").fetchone() == (1,)
+
+
+def test_a_damaged_source_is_made_anew_when_it_is_imported_again(tmp_path: Path) -> None:
+    workspace = Workspace.open_or_create(tmp_path / "ws")
+    scene = toy.add(workspace, "one", 1)
+    run_stages([scene], toy.chain())
+    for damage in (Path.unlink, lambda path: path.write_text("{}")):
+        damage(scene.stage_folder("source") / "value.json")
+        toy.add(workspace, "one", 1)
+        assert verify_workspace(workspace)[1] == []
+        assert all(o.cached for o in run_stages([scene], toy.chain()).outcomes)
+
+
+def test_a_lock_keeps_others_out_and_leaves_its_file_only_where_it_should(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with lock(path, "busy", remove=True):
+        with pytest.raises(McbenchError, match="busy") as caught, lock(path, "busy", shown=tmp_path):
+            pass
+        assert (caught.value.reason, caught.value.path) == ("locked", tmp_path)
+    assert not path.exists()
+    with lock(path, "busy"):
+        pass
+    assert path.exists()
