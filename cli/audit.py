@@ -49,10 +49,10 @@ def command(output: Output, workspace: str, truth: str) -> int:
     for scene in document["scenes_without_truth"]:
         output.note(f"{scene}: no truth of its name or of its video's, left out")
     for scene, message in document["scenes_with_unusable_truth"].items():
-        output.note(f"{scene}: left out, as its truth cannot be used: {message}")
+        output.problem(f"{scene}: left out, as its truth cannot be used: {message}")
     for row in document["per_scene"]:
         if row["message"]:
-            output.note(f"{row['scene']}: {row['message']}")
+            output.problem(f"{row['scene']}: {row['message']}")
         if row["same_file"] is False:
             output.note(
                 f"{row['scene']}: was not made from the file that its truth was written with. If that was encoded "

@@ -70,6 +70,10 @@ class Output:
         if self.verbosity >= 0:
             self.err.print(printable(text), markup=False)
 
+    def problem(self, text: str) -> None:
+        """Say on stderr what went wrong with a part of the work, quiet or not."""
+        self.err.print(printable(text), markup=False)
+
     def error(self, error: McbenchError) -> None:
         self.err.print(printable(f"error: {error}"), markup=False, style="red")
 

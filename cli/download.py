@@ -81,17 +81,17 @@ def command(
         def report(record: VideoRecord, clips: list[ClipOutcome], total: int) -> None:
             advance(1)
             if record.status != OK:
-                output.note(f"{record.address}: {record.reason}: {record.message}")
+                output.problem(f"{record.address}: {record.reason}: {record.message}")
             for clip in clips:
                 for note in clip.notes:
                     output.note(f"{clip.clip}: {note}")
                 if clip.status == "failed" and record.status == OK:
-                    output.note(f"{clip.clip}: {clip.reason}: {clip.message}")
+                    output.problem(f"{clip.clip}: {clip.reason}: {clip.message}")
 
         result = download(source, workspace, settings, report)
     for clip in result.clips:
         if clip.video is None:
-            output.note(f"{clip.reason}: {clip.message}")
+            output.problem(f"{clip.reason}: {clip.message}")
     rebuild_catalog(Workspace.open(workspace))
     coverage = result.coverage()
     rows = [

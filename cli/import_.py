@@ -67,7 +67,7 @@ def command(
             for note in outcome.notes:
                 output.note(f"{outcome.scene}: {note}")
             if outcome.status == "failed":
-                output.note(f"error: {outcome.message}")
+                output.problem(f"error: {outcome.message}")
 
         outcomes = import_source(src, workspace, settings, progress, report)
         advance()

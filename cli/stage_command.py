@@ -90,13 +90,13 @@ def run_on_scenes(
                 if outcome.status in ("rejected", "failed") or (outcome.status == "skipped" and not told):
                     told = True
                     why = "" if outcome.status == "skipped" else f" ({outcome.reason})"
-                    output.note(f"{outcome.scene}: {outcome.stage} {outcome.status}{why}: {outcome.message}")
+                    output.problem(f"{outcome.scene}: {outcome.stage} {outcome.status}{why}: {outcome.message}")
 
         report = run_stages(scenes, stages, executor=executor, on_scene=on_scene)
     try:
         rebuild_catalog(workspace)
     except OSError as error:  # an index for those who like SQL: no result is lost with it
-        output.note(f"{workspace.root}: catalog.sqlite could not be written: {error.strerror or error}")
+        output.problem(f"{workspace.root}: catalog.sqlite could not be written: {error.strerror or error}")
     return report
 
 

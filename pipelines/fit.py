@@ -238,4 +238,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 12, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 13, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -67,6 +67,12 @@ def test_json_is_exactly_one_document_on_stdout() -> None:
     assert result.exit_code == 0
 
 
+def test_quiet_hides_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("hello")
+    result = CliRunner().invoke(main, ["import", str(tmp_path / "text.mp4"), str(tmp_path / "ws"), "--quiet"])
+    assert result.exit_code == 1 and "text.mp4: is not a video" in result.stderr
+
+
 def test_tables_print_markup_as_it_is() -> None:
     result = CliRunner().invoke(_command(None), [])
     assert "[red]" in result.stdout
