@@ -77,7 +77,8 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
 
     metric_cameras = _metric_cameras(cameras, metric_from_sfm)
     metric_cameras.save(context.out / "cameras.json")
-    people = _people(body, fit.people, level, detections, metric_cameras)
+    rows = [tracks[p.track].rows for p in fit.people]
+    people = _people(body, fit.people, level, detections, rows, metric_cameras)
     people.save(context.out / "people.npz")
     statures = _statures(body, people.betas)
     scene = _scene(fit, len(tracks), metric_from_sfm, up_source, statures)
@@ -154,16 +155,23 @@ def _metric_cameras(cameras: SceneCameras, metric_from_sfm: Similarity) -> Scene
 
 
 def _people(
-    body: BodyModel, fits: list[PersonFit], level: Similarity, detections: Detections, cameras: SceneCameras
+    body: BodyModel,
+    fits: list[PersonFit],
+    level: Similarity,
+    detections: Detections,
+    rows: list[npt.NDArray[np.int64]],
+    cameras: SceneCameras,
 ) -> FittedPeople:
+    """What the file tells of the people; `rows` are each one's detections, whether the fit used them or not."""
     posed = _forward(body, fits, level)
     coco = sparse.csr_matrix(body.keypoint_regressor("coco17"))
     keypoints = np.stack([coco @ vertices for vertices in posed.vertices])
     rotations = np.stack([_pose(p.state.rotations, level) for p in fits])
     axis_angle = log_so3(rotations)
     person = np.full(len(detections), -1, dtype=np.int64)
-    for index, fit in enumerate(fits):
-        person[fit.observations.rows] = index
+    has_camera = np.isin(detections.frame, [camera.index for camera in cameras.posed])
+    for index, own in enumerate(rows):
+        person[own[has_camera[own]]] = index
     transl = (
         posed.joints[:, 0]
         - body.forward(np.stack([p.state.betas for p in fits]), rotations, np.zeros((len(fits), 3))).joints[:, 0]

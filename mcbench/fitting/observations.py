@@ -72,6 +72,7 @@ def observe(
     scale: float = 1.0,
     min_score: float = 0.0,
     correlation_deg: float = 10.0,
+    max_views: int = 0,
 ) -> PersonObservations:
     """Collect what a track's detections say.
 
@@ -88,11 +89,15 @@ def observe(
     correlation_deg : a detector errs alike in views less than about this angle apart, as seen from the person: the
         errors' correlation is taken as exp(-(angle / correlation)^2 / 2), and a view counts for the inverse of the
         sum of its correlations with all views, so that many views of one side weigh as few.
+    max_views : of more detections, so many are taken, evenly spread: as neighbours err alike, the others would add
+        little but time. 0: all.
     """
     row = np.asarray(track.rows, dtype=np.int64)
     view = views.of_frames(detections.frame[row])
-    posed = view >= 0
-    row, view, flipped = row[posed], view[posed], track.flipped[posed]
+    chosen = np.flatnonzero(view >= 0)
+    if 0 < max_views < len(chosen):
+        chosen = chosen[np.round(np.linspace(0, len(chosen) - 1, max_views)).astype(np.int64)]
+    row, view, flipped = row[chosen], view[chosen], track.flipped[chosen]
     K, cam_from_world = views.K[view], views.cam_from_world[view]
     raw = detections.keypoints[row].astype(np.float64)
     score = np.nan_to_num(detections.keypoint_score[row].astype(np.float64))

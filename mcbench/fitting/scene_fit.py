@@ -158,6 +158,7 @@ class SceneFitter:
             self._keypoints,
             min_score=self._settings.min_score,
             correlation_deg=self._settings.correlation_deg,
+            max_views=self._settings.max_views,
         )
         offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
         return PersonEnergy(self._body, observations, self._priors, self._settings.kernel, offset_sd)

@@ -17,6 +17,12 @@ class FitSettings:
         },
     )
     min_views: int = field(default=3, metadata={"help": "Least number of views of a person."})
+    max_views: int = field(
+        default=150,
+        metadata={
+            "help": "Views of a person that are used at most, evenly spread: neighbouring ones err alike. 0: all."
+        },
+    )
     min_score: float = field(
         default=0.0,
         metadata={

@@ -52,6 +52,18 @@ def test_people_are_recovered_from_noisy_keypoints(seed):
         assert errors(fit.state, truth).max() < 0.03
 
 
+def test_many_views_are_thinned_out_without_loss():
+    rng = np.random.default_rng(3)
+    people = [toy.person(rng, (0.0, 0.0))]
+    cameras = toy.arc_cameras(120)
+    detections, tracks = toy.detect(cameras, people, rng)
+    for max_views, used in ((0, 120), (30, 30), (500, 120)):
+        (fit,) = fitter(max_views=max_views).fit(toy.views(cameras), detections, tracks, metric=True).people
+        assert len(fit.observations) == used
+        assert {int(fit.observations.frame[0]), int(fit.observations.frame[-1])} == {0, 119}
+        assert np.median(errors(fit.state, people[0])) < 0.008
+
+
 def test_scale_comes_from_the_bodies_and_lies_in_its_interval():
     rng = np.random.default_rng(5)
     people = [toy.person(rng, place) for place in ((-1.0, 0.2), (0.0, 0.5), (0.9, -0.3))]
