@@ -331,7 +331,14 @@ def plot(path: Path, by_frames: dict[int, float], by_people: dict[int, float]) -
         figure.subplots(1, 2), (by_frames, by_people), ("frames, 5 people", "people, 60 frames"), strict=True
     ):
         axes.plot(list(times), list(times.values()), "o-")
-        axes.set(xlabel=what, ylabel="seconds", ylim=(0, None), xscale="log" if "frames," in what else "linear")
+        axes.set(
+            xlabel=what,
+            ylabel="seconds",
+            xscale="log" if "frames," in what else "linear",
+            ylim=(0, 1.1 * max(times.values())),
+        )
+        axes.set_xticks(list(times), [str(n) for n in times])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.savefig(path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import logging
 import os
@@ -21,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mcbench.dataset.files import dumps
-from mcbench.errors import McbenchError, UsageError
+from mcbench.errors import McbenchError, UsageError, known_error
 from mcbench.workspace.stage import Progress as ProgressCallback
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -168,24 +167,6 @@ def error_document(reason: str, message: str) -> str:
     return dumps({"error": {"reason": reason, "message": message}})
 
 
-def _os_error(error: OSError) -> McbenchError:
-    """What the system refused, for people: the path, its words, and what to do where that is known."""
-    hints = {
-        errno.ENOSPC: "make room, run again",
-        errno.EACCES: "check who may write there",
-        errno.EPERM: "check who may write there",
-        errno.EROFS: "name a place that can be written",
-    }
-    what = (error.strerror or str(error) or type(error).__name__).lower()
-    path = error.filename if isinstance(error.filename, str) else None
-    return McbenchError(
-        what if path else f"reading or writing failed: {what}",
-        path=path,
-        hint=hints.get(error.errno or 0),
-        reason="io_error",
-    )
-
-
 def _fault(error: Exception) -> McbenchError:
     """An error that nobody foresaw is ours; a traceback tells a user nothing."""
     return McbenchError(
@@ -250,7 +231,7 @@ def common_options(function: F) -> F:
         except BrokenPipeError:
             raise  # `| head`: click ends the command without a word
         except OSError as error:
-            failure, status = _os_error(error), SOME_FAILED
+            failure, status = known_error(error), SOME_FAILED
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 
@@ -60,3 +61,29 @@ class Rejected(McbenchError):
     """A stage looked at its input and declined it for a typed reason: a result, not a crash."""
 
     default_reason = "rejected"
+
+
+#: What to do about what the system refused.
+_HINTS = {
+    errno.ENOSPC: "make room, run again",
+    errno.EDQUOT: "make room, run again",
+    errno.EACCES: "check who may write there",
+    errno.EPERM: "check who may write there",
+    errno.EROFS: "name a place that can be written",
+}
+
+
+def known_error(error: Exception) -> McbenchError:
+    """Any error as one for people: itself, what the system refused (reason `io_error`), or a fault (`internal`)."""
+    if isinstance(error, McbenchError):
+        return error
+    if not isinstance(error, OSError):
+        return McbenchError(f"{type(error).__name__}: {error}", reason="internal")
+    what = (error.strerror or str(error) or type(error).__name__).lower()
+    path = error.filename if isinstance(error.filename, str | Path) else None
+    return McbenchError(
+        what if path else f"reading or writing failed: {what}",
+        path=path,
+        hint=_HINTS.get(error.errno or 0),
+        reason="io_error",
+    )

@@ -16,7 +16,7 @@ from mcbench.dataset.keypoints_import import import_keypoints
 from mcbench.dataset.known_cameras import known_cameras
 from mcbench.dataset.media import read_head
 from mcbench.dataset.source import Source
-from mcbench.errors import InputError, McbenchError, UsageError
+from mcbench.errors import InputError, UsageError, known_error
 from mcbench.pipelines.source_scene import (
     readable_name,
     write_cameras,
@@ -195,13 +195,11 @@ def _import_one(workspace: Workspace, unit: Path, settings: ImportSettings, prog
             return _build_video(out, name, unit, settings, progress)
 
         scene, made = workspace.add_source(name, origin, build, settings=settings.keyed(), content=content)
-    except McbenchError as error:
-        return ImportOutcome(shown, "failed", reason=error.reason, message=readable_name(str(error)))
     except Exception as error:  # as in any stage: what nobody foresaw must not stop the batch either
         _LOG.info("import of %s failed", shown, exc_info=True)
-        reason = "io_error" if isinstance(error, OSError) else "internal"
-        message = f"{shown}: {type(error).__name__}: {error}"
-        return ImportOutcome(shown, "failed", reason=reason, message=readable_name(message))
+        known = known_error(error)
+        message = str(known) if known.path else f"{shown}: {known}"
+        return ImportOutcome(shown, "failed", reason=known.reason, message=readable_name(message))
     record = scene.any_record("source")
     summary = record.summary if record else {}
     status = "imported" if made else "unchanged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ def readable_name(name: str) -> str:
 def place(source: Path, target: Path, link: bool) -> None:
     """Put a file into a scene, as a hard link if asked for and possible, else as a copy.
 
-    Raises `InputError` with the path of a source that cannot be read.
+    Raises `InputError` with the path of a source that cannot be read; what the target's disk refuses is an `OSError`.
     """
     if link:
         try:
@@ -38,6 +39,8 @@ def place(source: Path, target: Path, link: bool) -> None:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
         raise InputError(f"cannot be copied: {os.strerror(error.errno or 0)}", path=source,
                          reason="unreadable") from error  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any
 import mcbench
 from mcbench.dataset.files import write_bytes
 from mcbench.dataset.locks import lock
-from mcbench.errors import InputError, McbenchError, Rejected
+from mcbench.errors import InputError, Rejected, known_error
 from mcbench.workspace.record import (
     FAILED,
     OK,
@@ -97,8 +97,8 @@ def build_result(
             shutil.rmtree(out, ignore_errors=True)
             raise
         status = REJECTED if isinstance(error, Rejected) else FAILED
-        reason = error.reason if isinstance(error, McbenchError) else "internal"
-        message = str(error) if isinstance(error, McbenchError) else f"{type(error).__name__}: {error}"
+        known = known_error(error)
+        reason, message = known.reason, str(known)
         if status == FAILED:
             write_bytes(out / "error.log", traceback.format_exc().encode())
     files = file_digests(out)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcbench.errors import McbenchError
+from mcbench.errors import McbenchError, known_error
 from mcbench.workspace.build import build_result, clean_leftovers, forget_attempt, has_result, scene_lock
 from mcbench.workspace.executors import Executor, InProcess, WorkerDied
 from mcbench.workspace.integrity import require_intact
@@ -189,12 +189,8 @@ def _record_failure(scene: Scene, stage: Stage[Any], outcome: Outcome, cause: Ex
 
 
 def _failed(scene: Scene, stage: Stage[Any], error: Exception) -> Outcome:
-    if isinstance(error, McbenchError):
-        return Outcome(scene.id, stage.name, FAILED, error.reason, str(error))
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return Outcome(scene.id, stage.name, FAILED, "io_error", f"{error.filename}: {error.strerror.lower()}")
-    reason = "io_error" if isinstance(error, OSError) else "internal"
-    return Outcome(scene.id, stage.name, FAILED, reason, f"{type(error).__name__}: {error}")
+    known = known_error(error)
+    return Outcome(scene.id, stage.name, FAILED, known.reason, str(known))
 
 
 def run_stages(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import signal
@@ -21,6 +22,7 @@ from mcbench.workspace.build import scene_lock
 from mcbench.workspace.executors import InProcess, LocalPool
 from mcbench.workspace.integrity import verify_workspace
 from mcbench.workspace.runner import run_stages, scene_states
+from mcbench.workspace.stage import StageContext
 from mcbench.workspace.workspace import Workspace
 
 
@@ -290,3 +292,13 @@ def test_ctrl_c_waits_for_no_scene(tmp_path: Path) -> None:
     assert said.count("Traceback") == 1 and "KeyboardInterrupt" in said  # the driver's; a command prints a line
     report = run_stages(made.scenes(), toy.chain())
     assert report.exit_status == 0 and not list(made.root.glob("scenes/*/.tmp-*"))
+
+
+def test_what_the_system_refuses_is_an_io_error_with_the_path(workspace: Workspace) -> None:
+    def refused(context: StageContext) -> dict[str, object]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.out / "big.npz"))
+
+    (count, plain), _ = toy.chain()
+    (outcome,) = run_stages([workspace.scene("one")], [(replace(count, run=refused), plain)]).outcomes
+    assert (outcome.status, outcome.reason) == ("failed", "io_error")
+    assert "big.npz: no space left on device (make room, run again)" in str(outcome.message)
