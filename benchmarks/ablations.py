@@ -31,8 +31,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     FULL: {},
     "without calibration": {"fit": {"keypoint_model": "{own}"}},
     "without the second look": {"detect": {"second_look": False}},
-    "without priors on pose": {"fit": {"pose_weight": 0.0, "limit_weight": 0.0}},
-    "without the prior on shape": {"fit": {"shape_weight": 0.0}},
+    # a thousandth: joints and shapes that no keypoint tells of need some, else there is no answer
+    "without priors on pose": {"fit": {"pose_weight": 0.001, "limit_weight": 0.001}},
+    "without the prior on shape": {"fit": {"shape_weight": 0.001}},
     "without robustness": {"fit": {"kernel": 1000.0}},
 }
 _COLUMNS = ("recall", "found", "wrong", "PVE* median", "p90", "all found", "PA", "scale %", "coverage90")
@@ -68,7 +69,9 @@ def run_variant(whole: Path, copy: Path, truth: Path, options: dict[str, dict[st
     """Run a variant on a copy of a workspace; returns its audit."""
     shutil.copytree(whole, copy)
     configured(copy, options, own)
-    mcbench("run", copy, "--quiet")
+    counts = json.loads(mcbench("run", copy, "--quiet", "--json"))["counts"]
+    if failed := [stage for stage, count in counts.items() if count["failed"]]:
+        raise click.ClickException(f"{', '.join(failed)} failed: the older results would be audited")
     return dict(json.loads(mcbench("audit", copy, "--truth", truth, "--json")))
 
 

@@ -39,6 +39,8 @@ def command(output: Output, workspace: str, truths: tuple[Path, ...], out: Path)
     rows = [[name, errors["own_regressors"][name], error] for name, error in errors["calibrated"].items()]
     output.result(
         {"file": str(out), "provenance": model.provenance},
-        table(None, "keypoint", "body's own, mm", "calibrated, mm", rows=rows),
+        table(None, "keypoint", "body's own, mm", "calibrated, mm", rows=rows)
+        if rows
+        else "too few people to learn a keypoint from: the file holds the body's own ones",
         f"{out}: learnt from {model.provenance['people']} people (errors of people left out)",
     )

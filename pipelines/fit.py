@@ -222,11 +222,13 @@ def _scene(
                 "noise": p.noise,
                 "own_scale": None if p.log_scale is None else float(np.exp(p.log_scale[0])),
                 "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
-                "moved_m": None if p.movement is None else p.movement.distance,
+                "moved_m": None if p.movement is None else p.movement.estimate,
                 "moved_sd_m": None if p.movement is None else p.movement.deviation,
                 "moved_at_least_m": None if p.movement is None else p.movement.at_least,
                 "knots": None if p.movement is None else p.movement.frames,
-                "displacement_m": None if p.movement is None else p.movement.displacement @ metric_from_sfm.R.T,
+                "displacement_m": None
+                if p.movement is None
+                else p.movement.shrinkage * p.movement.displacement @ metric_from_sfm.R.T,
             }
             for p, stature in zip(fit.people, statures, strict=True)
         ],
@@ -246,4 +248,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 13, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 14, ("source", "sfm", "detect"), FitSettings, run, _resources)

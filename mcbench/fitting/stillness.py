@@ -34,7 +34,7 @@ class Movement:
 
     Attributes
     ----------
-    distance : m, the largest between two knots of the path.
+    distance : m, the largest between two knots of the path that agrees best with the detections.
     deviation : m, its standard deviation.
     displacement : (W, 3) m, the path's knots, their mean taken off.
     frames : (W,) source frame of each knot.
@@ -49,6 +49,25 @@ class Movement:
     gain: float
 
     @property
+    def estimate(self) -> float:
+        """What the person is best said to have moved, m: `distance` times `shrinkage`."""
+        return self.distance * self.shrinkage
+
+    @property
+    def shrinkage(self) -> float:
+        """The share of the path, in [0, 1], that is more than noise.
+
+        The best path of someone who stands still is never none: where views tell little, towards the camera above
+        all, it may be long. The positive-part estimator of James and Stein (1961) takes off what its freedoms gain
+        by noise.
+        """
+        return max(0.0, 1.0 - self._freedoms / max(2 * self.gain, 1e-12))
+
+    @property
+    def _freedoms(self) -> int:
+        return 3 * (len(self.displacement) - 1)
+
+    @property
     def at_least(self) -> float:
         """What the person moved at least, m: the distance less three of the standard deviations that `gain` implies.
 
@@ -56,8 +75,7 @@ class Movement:
         `deviation`, which holds at the solution, this sees the whole way from standing still. A path that follows
         nothing but noise gains half a unit for each of its freedoms (Wilks 1938), which is taken off first.
         """
-        freedoms = 3 * (len(self.displacement) - 1)
-        return self.distance * max(0.0, 1 - _SURE / np.sqrt(max(2 * self.gain - freedoms, 1e-12)))
+        return self.distance * max(0.0, 1 - _SURE / np.sqrt(max(2 * self.gain - self._freedoms, 1e-12)))
 
 
 @dataclass(frozen=True)

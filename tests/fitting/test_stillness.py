@@ -28,6 +28,7 @@ def test_a_mover_is_found(walk):
     still, mover = (p.movement for p in fit(np.array(walk)))
     assert mover.distance == pytest.approx(np.linalg.norm(walk), abs=0.08)
     np.testing.assert_allclose(mover.displacement[-1] - mover.displacement[0], walk, atol=0.1)
+    assert mover.estimate == pytest.approx(np.linalg.norm(walk), abs=0.08)
     assert mover.at_least > 0.1
     assert still.at_least < 0.03
 
@@ -48,6 +49,7 @@ def test_one_who_walks_along_with_the_camera_is_told_less_surely():
 def test_still_people_are_still(seed):
     for person in fit(np.zeros(3), seed):
         assert person.movement.at_least < 0.06
+        assert person.movement.at_least <= person.movement.estimate < 0.03 < person.movement.distance
 
 
 def test_the_path_covers_the_clip():
