@@ -66,7 +66,7 @@ class ValidateSettings:
         metadata={"help": "Two people nearer than this who are never seen in one frame are one who moved, metres."},
     )
     max_joint_sd_m: float = field(
-        default=0.04, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+        default=0.027, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
     )
     max_limb_sd_m: float = field(
         default=0.12,
