@@ -16,6 +16,7 @@ import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median_high
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ import click
 from mcbench.body.model import load_body
 from mcbench.cli.common import Output, common_options, table
 from mcbench.fitting.keypoint_model import KeypointModel
-from mcbench.workspace.workspace import CONFIG, Workspace
+from mcbench.workspace.workspace import CONFIG
 
 FULL = "all of it"
 #: What is left out, and the options of mcbench.toml that leave it out; {own} stands for the body's own keypoints.
@@ -77,12 +78,12 @@ def run_variant(whole: Path, copy: Path, truth: Path, options: dict[str, dict[st
 
 def figures(audit: dict[str, Any]) -> list[Any]:
     """A row of the table; "all found" is the median over all found people, whether accepted or not."""
-    errors = sorted(
+    errors = [
         person["pve_scaled_mm"]
         for scene in audit["per_scene"]
         for person in scene["people"]
         if person["pve_scaled_mm"] is not None
-    )
+    ]
     accepted = audit["pve_scaled_mm"] or {"median": None, "p90": None}
     return [
         audit["recall"],
@@ -90,7 +91,7 @@ def figures(audit: dict[str, Any]) -> list[Any]:
         audit["accepted_wrong"],
         accepted["median"],
         accepted["p90"],
-        errors[len(errors) // 2] if errors else None,
+        median_high(errors) if errors else None,
         audit["pa_mpjpe_mm"],
         audit["scale_error_pct"],
         audit["coverage90"],
@@ -112,7 +113,6 @@ def main(output: Output, scenes: int, frames: int, difficulty: str, seed: int, w
         whole, truth = folder / "workspace", folder / "rendered" / "truth"
         mcbench("import", folder / "rendered" / "clips", whole, "--quiet")
         mcbench("run", whole, "--quiet")
-        Workspace.open(whole)
         own = own_keypoints(Path(scratch) / "own.npz")
         audits = {}
         for number, (name, changed) in enumerate(VARIANTS.items()):

@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -51,7 +51,7 @@ from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, reproj
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.observations import observe
-from mcbench.fitting.priors import DEVIATION, HIGHEST, LOWEST, MEAN, Priors
+from mcbench.fitting.priors import DEVIATION, HIGHEST, LIMIT_SOFTNESS, LOWEST, MEAN, Priors
 from mcbench.fitting.scene_fit import SceneFitter
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import minimise
@@ -116,13 +116,14 @@ class _Arrived(Exception):
 
 @dataclass(frozen=True)
 class Solved:
-    """How a method fared: seconds until it arrived or gave up, gradients computed, the lowest energy."""
+    """How a method fared: seconds until it arrived or gave up, gradients computed, the lowest energy; Adam's rate."""
 
     method: str
     seconds: float
     gradients: int
     value: float
     arrived: bool
+    rate: float | None = None
 
 
 class Stopwatch:
@@ -169,31 +170,15 @@ def solve_adam(watch: Stopwatch, x: Array, rate: float) -> Solved:
             first += 0.1 * (gradient - first)
             second += 0.001 * (gradient**2 - second)
             x = x - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
-    return watch.result(ADAM)
+    return replace(watch.result(ADAM), rate=rate)
 
 
 def through_smplx(task: Task, body: BodyModel, regressor: Any) -> Callable[[Array], tuple[float, Array]]:
     """The same energy on the full mesh by `smplx`, differentiated by autograd."""
-    import smplx
     import torch
-    from smplx.utils import Struct
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    absent = {f"create_{name}": False for name in ("betas", "global_orient", "body_pose", "transl")}
-    data = Struct(
-        v_template=body.v_template,
-        shapedirs=body.shapedirs,
-        posedirs=np.zeros((body.n_vertices, 3, 207)) if body.posedirs is None else body.posedirs,
-        J_regressor=body.joint_regressor.toarray(),
-        kintree_table=np.array([body.parents, range(24)]),
-        weights=body.skinning,
-        f=body.faces,
-    )
-    picks = dict.fromkeys(smplx.vertex_ids.vertex_ids["smplh"], 0)
-    with contextlib.redirect_stdout(None):
-        model = smplx.SMPL(
-            "", data_struct=data, num_betas=body.n_betas, vertex_ids=picks, dtype=torch.float64, **absent
-        )
+    model = body.runner.model
 
     def tensor(value: npt.ArrayLike) -> Any:
         return torch.as_tensor(np.ascontiguousarray(value), dtype=torch.float64)
@@ -203,7 +188,7 @@ def through_smplx(task: Task, body: BodyModel, regressor: Any) -> Callable[[Arra
     pose, K, pixels = tensor(o.cam_from_world), tensor(o.K), tensor(o.pixels)
     weight, sigma, precision = tensor(o.weight), tensor(o.sigma), tensor(e.offset_sd[:, None] ** -2.0)
     mean, deviation, lowest, highest = map(tensor, (MEAN, DEVIATION, LOWEST, HIGHEST))
-    softness = np.radians(4.0)  # as in `mcbench.fitting.priors`
+    softness = np.radians(LIMIT_SOFTNESS)
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
         t = tensor(x).requires_grad_(True)
@@ -405,11 +390,10 @@ def main(
         task, ours = tasks[first], rows[first][0]
         mesh = through_smplx(task, body, model.regressor)
         agreement = abs(mesh(task.x0)[0] / task.value_and_gradient(task.x0)[0] - 1)
-        watches = [Stopwatch(task.value_and_gradient, ours.value * (1 + CLOSE), limit) for _ in RATES]
-        tried = [solve_adam(watch, task.x0, rate) for watch, rate in zip(watches, RATES, strict=True)]
-        rate = min(zip(tried, RATES, strict=True), key=lambda t: (not t[0].arrived, t[0].gradients))[1]
+        rate = rows[first][2].rate
+        assert rate is not None
         usual = solve_adam(Stopwatch(mesh, ours.value * (1 + CLOSE), limit), task.x0, rate)
-        usual = Solved(USUAL, usual.seconds, usual.gradients, usual.value, usual.arrived)
+        usual = replace(usual, method=USUAL)
         output.note(f"person {first}: {describe(usual)}")
     if picture is not None:
         plot(picture, by_frames, by_people)

@@ -67,7 +67,7 @@ class Output:
     def note(self, text: str) -> None:
         """Say something on stderr, unless quiet."""
         if self.verbosity >= 0:
-            self.err.print(printable(text), markup=False)
+            self.problem(text)
 
     def problem(self, text: str) -> None:
         """Say on stderr what went wrong with a part of the work, quiet or not."""

@@ -119,10 +119,11 @@ class BodyModel:
         """
         if not len(betas):
             return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, 24, 3)))
-        return Posed(*self._runner(betas, rotations, transl))
+        return Posed(*self.runner(betas, rotations, transl))
 
     @functools.cached_property
-    def _runner(self) -> SmplxRunner:
+    def runner(self) -> SmplxRunner:
+        """The model as `smplx` runs it."""
         # imported when first needed: most commands never pose a body, and torch takes seconds to start
         from mcbench.body.smplx_runner import SmplxRunner
 

@@ -21,7 +21,8 @@ SMPL_VERTICES: dict[str, int] = vertex_ids["smplh"]
 class SmplxRunner:
     """An SMPL model from its arrays; see `mcbench.body.model.BodyModel` for their shapes.
 
-    It computes in float64, but smplx rounds the arrays to float32 first: results are good to about 1e-7 m.
+    `model` is smplx's own. It computes in float64, but smplx rounds the arrays to float32 first: results are good to
+    about 1e-7 m.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class SmplxRunner:
         absent = dict.fromkeys(("betas", "global_orient", "body_pose", "transl"), False)
         # smplx prints a warning about models of few shape components to stdout, which is for results alone
         with contextlib.redirect_stdout(io.StringIO()):
-            self._model = smplx.SMPL(
+            self.model = smplx.SMPL(
                 "",
                 data_struct=data,
                 num_betas=shapedirs.shape[-1],
@@ -62,7 +63,7 @@ class SmplxRunner:
         """Vertices (P, V, 3) and joints (P, 24, 3) of betas (P, B), rotations (P, 24, 3, 3) and transl (P, 3)."""
         with torch.no_grad():
             turned = torch.as_tensor(np.ascontiguousarray(rotations), dtype=torch.float64)
-            out = self._model(
+            out = self.model(
                 betas=torch.as_tensor(np.ascontiguousarray(betas), dtype=torch.float64),
                 global_orient=turned[:, :1],
                 body_pose=turned[:, 1:],

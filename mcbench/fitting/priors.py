@@ -39,7 +39,7 @@ _TABLE: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "left_hand": ((0, 5, -20, 20), (0, 5, -20, 20), (0, 5, -20, 20)),
 }
 # Softness (degrees) of the ranges' ends: people differ, and the bodies' rest pose is not anatomy's neutral zero.
-_LIMIT_SOFTNESS = 4.0
+LIMIT_SOFTNESS = 4.0
 
 
 def _tables() -> tuple[Array, Array, Array, Array]:
@@ -83,7 +83,7 @@ class Priors:
 
         angles = log_so3(state.rotations[1:])  # (23, 3)
         excess = limit_excess(angles)
-        steep = self.limit_weight / np.radians(_LIMIT_SOFTNESS) ** 2
+        steep = self.limit_weight / np.radians(LIMIT_SOFTNESS) ** 2
         mild = self.pose_weight / DEVIATION**2
         value += 0.5 * float((mild * (angles - MEAN) ** 2).sum() + steep * (excess**2).sum())
         slope = mild * (angles - MEAN) + steep * excess  # (23, 3)

@@ -109,10 +109,11 @@ def run_stage(scene: Scene, stage: Stage[Any], settings: Any, progress: Progress
     return _outcome(record, cached=False)
 
 
-def _skipped(scene: Scene, stage: Stage[Any], blocked_by: str, record: StageRecord | None) -> Outcome:
-    if record is not None:
-        ended = "failed" if record.status == FAILED else "was rejected"
-        reason, message = record.reason, f"{blocked_by} {ended}: {record.message}"
+def _skipped(scene: Scene, stage: Stage[Any], blocked_by: str, ended: StageRecord | Outcome | None) -> Outcome:
+    """The outcome of a stage whose input `blocked_by` ended so; None where it has no result that is up to date."""
+    if ended is not None:
+        how = "failed" if ended.status == FAILED else "was rejected"
+        reason, message = ended.reason, f"{blocked_by} {how}: {ended.message}"
     else:
         reason = "not_done" if scene.any_record(blocked_by) is None else "out_of_date"
         what = reason.replace("_", " ")
@@ -164,8 +165,7 @@ def _run_or_fail(
     """
     for earlier in (before[name] for name in stage.inputs if name in before):
         if earlier.status == FAILED:
-            message = f"{earlier.stage} failed: {earlier.message}"
-            return Outcome(scene.id, stage.name, SKIPPED, earlier.reason, message, blocked_by=earlier.stage)
+            return _skipped(scene, stage, earlier.stage, earlier)
         if earlier.status == SKIPPED:
             return replace(earlier, stage=stage.name)
     try:
