@@ -77,6 +77,27 @@ SMPL24 = _register(
 #: Parent of each `smpl24` joint, -1 for the root.
 SMPL24_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
+_HAND15 = " ".join(f"{finger}{i}" for finger in ("index", "middle", "pinky", "ring", "thumb") for i in (1, 2, 3))
+_FINGER_JOINTS = " ".join(f"{side}_{name}" for side in ("left", "right") for name in _HAND15.split())
+_BODY22 = " ".join(SMPL24.joints[:22])
+#: SMPL-H and SMPL-X: SMPL's first 22 joints, then those of the fingers, from base to tip, in SMPL-X after jaw and eyes.
+SMPLH52 = _register("smplh52", f"{_BODY22} {_FINGER_JOINTS}")
+SMPLX55 = _register("smplx55", f"{_BODY22} jaw left_eye_smplhf right_eye_smplhf {_FINGER_JOINTS}")
+
+
+def _parents_with_hands(joints: JointSet) -> tuple[int, ...]:
+    parents = list(SMPL24_PARENTS[:22])
+    for name in joints.joints[22:]:
+        side, _, own = name.partition("_")
+        above = "head"
+        if own[:-1] in ("index", "middle", "pinky", "ring", "thumb"):
+            above = f"{side}_wrist" if own[-1] == "1" else f"{side}_{own[:-1]}{int(own[-1]) - 1}"
+        parents.append(joints.index(above))
+    return tuple(parents)
+
+
+SMPLH52_PARENTS, SMPLX55_PARENTS = _parents_with_hands(SMPLH52), _parents_with_hands(SMPLX55)
+
 _COCO = (
     "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
     "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle"

@@ -1,4 +1,4 @@
-"""Body models in SMPL's format, the open one or a user's own, run by `smplx`."""
+"""Body models in the formats of SMPL, SMPL-H and SMPL-X, the open ones or a user's own, run by `smplx`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mcbench.body import formats
+from mcbench.body.formats import FORMATS, BodyFormat
+from mcbench.body.named_keypoints import named_keypoints
 from mcbench.body.pickles import load_pickle
 from mcbench.cache import cache_folder
 from mcbench.dataset.files import read_npz, sha256_file
 from mcbench.errors import InputError
-from mcbench.joints import SMPL24, SMPL24_PARENTS, joint_set
+from mcbench.joints import SMPL24_PARENTS, joint_set
 
 if TYPE_CHECKING:
     from mcbench.body.smplx_runner import SmplxRunner
@@ -23,33 +26,17 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 N_BETAS = 10
-#: Name of the open body, and prefix of what its file holds besides SMPL's arrays.
+N_EXPRESSION = 10
+#: Name of the open body.
 OPEN_BODY = "open_smpl"
-KEYPOINT_PREFIX = "keypoint/"
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
-_SMPL_VERTICES = 6890
-# Keypoints of SMPL's own mesh by the vertices that smplx lists for it; BlazePose's knuckles and toes by the nearest.
-_SMPL_NAMES = {
-    "nose": "nose",
-    "left_eye": "leye",
-    "right_eye": "reye",
-    "left_ear": "lear",
-    "right_ear": "rear",
-    "left_big_toe": "LBigToe",
-    "right_big_toe": "RBigToe",
-    "left_small_toe": "LSmallToe",
-    "right_small_toe": "RSmallToe",
-    "left_heel": "LHeel",
-    "right_heel": "RHeel",
-    "left_foot_index": "LBigToe",
-    "right_foot_index": "RBigToe",
-}
-_LIMB_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+#: Of SMPL-X's `shapedirs`: 300 shape components, then 100 of the expression; small files have 10 and 10.
+_ALL_COMPONENTS, _ALL_SHAPES = 400, 300
 
 
 @dataclass(frozen=True)
 class Posed:
-    """Bodies in the world: vertices (P, V, 3) and `smpl24` joints (P, 24, 3), metres."""
+    """Bodies in the world: vertices (P, V, 3) and the model's joints (P, J, 3), metres."""
 
     vertices: Array
     joints: Array
@@ -57,18 +44,21 @@ class Posed:
 
 @dataclass(frozen=True)
 class BodyModel:
-    """A body model in SMPL's format.
+    """A body model in the format of SMPL (J = 24 joints), SMPL-H (52) or SMPL-X (55).
+
+    Poses of hands are rotations of every joint relative to hands of zero pose: no principal components, no mean pose.
 
     Attributes
     ----------
     name : "open_smpl", or the name of the user's file. digest : SHA-256 of the file.
-    v_template (V, 3), shapedirs (V, 3, B), weights `skinning` (V, 24) : SMPL's arrays, float64, metres.
-    posedirs : (V, 3, 207), or None for a model without pose blend shapes.
-    joint_regressor : (24, V) sparse. faces : (F, 3) int64. parents : of the 24 joints, -1 for the root.
+    v_template (V, 3), shapedirs (V, 3, B), weights `skinning` (V, J) : SMPL's arrays, float64, metres.
+    posedirs : (V, 3, 9 (J - 1)), or None for a model without pose blend shapes.
+    joint_regressor : (J, V) sparse. faces : (F, 3) int64. parents : of the J joints, -1 for the root.
     skin_mask : (V,) bool, the outer skin: no eyes, teeth, tongue.
     vertex_area : (V,) m^2, a third of the faces around a vertex at the mean shape.
     keypoints : regressor (1, V) of every keypoint that the body knows, by name.
     info : where the model comes from, as its file tells.
+    expression_dirs : (V, 3, E) what one unit of every expression coefficient does, metres; None for a model without.
     """
 
     name: str
@@ -84,25 +74,51 @@ class BodyModel:
     keypoints: dict[str, sparse.csr_matrix]
     info: str = ""
     parents: tuple[int, ...] = SMPL24_PARENTS
+    expression_dirs: Array | None = None
 
     @property
     def n_betas(self) -> int:
         return self.shapedirs.shape[-1]
 
     @property
+    def n_expression(self) -> int:
+        return 0 if self.expression_dirs is None else self.expression_dirs.shape[-1]
+
+    @property
+    def n_joints(self) -> int:
+        return len(self.parents)
+
+    @property
     def n_vertices(self) -> int:
         return len(self.v_template)
 
     @property
+    def format(self) -> BodyFormat:
+        return FORMATS[self.n_joints]
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Of `smpl24`, `smplh52` or `smplx55`."""
+        return self.format.joints.joints
+
+    @property
     def joint_template(self) -> Array:
-        """Joints (24, 3) of the mean shape at rest."""
+        """Joints (J, 3) of the mean shape at rest."""
         return self.joint_regressor @ self.v_template
 
     @property
     def joint_shapedirs(self) -> Array:
-        """Derivative (24, 3, B) of the joints at rest by betas."""
-        flat = self.joint_regressor @ self.shapedirs.reshape(self.n_vertices, -1)
-        return flat.reshape(24, 3, self.n_betas)
+        """Derivative (J, 3, B) of the joints at rest by betas."""
+        return self._of_joints(self.shapedirs)
+
+    @property
+    def joint_expression_dirs(self) -> Array | None:
+        """Derivative (J, 3, E) of the joints at rest by expression coefficients."""
+        return None if self.expression_dirs is None else self._of_joints(self.expression_dirs)
+
+    def _of_joints(self, directions: Array) -> Array:
+        flat = self.joint_regressor @ directions.reshape(self.n_vertices, -1)
+        return flat.reshape(self.n_joints, 3, -1)
 
     def keypoint_regressor(self, set_name: str) -> sparse.csr_matrix:
         """Regressor (K, V) of a joint set from the posed vertices; rows of unknown keypoints are empty."""
@@ -110,16 +126,25 @@ class BodyModel:
         rows = [self.keypoints.get(name, empty) for name in joint_set(set_name).joints]
         return sparse.csr_matrix(sparse.vstack(rows))
 
-    def forward(self, betas: Array, rotations: Array, transl: Array) -> Posed:
+    def smpl24_joints(self, joints: Array) -> Array:
+        """`smpl24` joints (P, 24, 3) from the model's (P, J, 3); see `formats.smpl24_joints`."""
+        return formats.smpl24_joints(joints)
+
+    def rotations_from_smpl24(self, rotations: Array) -> Array:
+        """The model's pose (P, J, 3, 3) from one of SMPL's (P, 24, 3, 3); see `formats.rotations_from_smpl24`."""
+        return formats.rotations_from_smpl24(rotations, self.n_joints)
+
+    def forward(self, betas: Array, rotations: Array, transl: Array, expression: Array | None = None) -> Posed:
         """Vertices and joints of P bodies.
 
         Parameters
         ----------
-        betas : (P, B). rotations : (P, 24, 3, 3), the root's first. transl : (P, 3), SMPL's translation, metres.
+        betas : (P, B). rotations : (P, J, 3, 3), the root's first. transl : (P, 3), SMPL's translation, metres.
+        expression : (P, E), None for faces at rest.
         """
         if not len(betas):
-            return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, 24, 3)))
-        return Posed(*self.runner(betas, rotations, transl))
+            return Posed(np.zeros((0, self.n_vertices, 3)), np.zeros((0, self.n_joints, 3)))
+        return Posed(*self.runner(betas, rotations, transl, expression))
 
     @functools.cached_property
     def runner(self) -> SmplxRunner:
@@ -135,6 +160,7 @@ class BodyModel:
             skinning=self.skinning,
             faces=self.faces,
             parents=self.parents,
+            expression_dirs=self.expression_dirs,
         )
 
 
@@ -151,11 +177,12 @@ def open_body_path() -> Path:
 
 
 def load_body(path: Path | None = None) -> BodyModel:
-    """Load a body model in SMPL's format.
+    """Load a body model in the format of SMPL, SMPL-H or SMPL-X.
 
     Parameters
     ----------
-    path : an `.npz` or `.pkl` with SMPL's arrays, for instance the user's own licensed SMPL; None for the open body.
+    path : an `.npz` or `.pkl` with the arrays of SMPL, SMPL-H or SMPL-X, for instance the user's own licensed file;
+        None for the open body.
 
     Raises
     ------
@@ -180,13 +207,14 @@ def load_body(path: Path | None = None) -> BodyModel:
 @functools.lru_cache(maxsize=4)
 def _load(path: Path, _modified: int, _size: int) -> BodyModel:
     data = load_pickle(path) if path.suffix.lower() == ".pkl" else read_npz(path)
+    what = "is not a body model of SMPL, SMPL-H or SMPL-X"
     missing = [key for key in _REQUIRED if key not in data]
     if missing:
-        raise InputError(f"is not an SMPL body model: lacks {', '.join(missing)}", path=path, reason="bad_body")
+        raise InputError(f"{what}: lacks {', '.join(missing)}", path=path, reason="bad_body")
     try:
         return _from_arrays(path, data)
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
-        raise InputError(f"is not an SMPL body model: {error}", path=path, reason="bad_body") from error
+        raise InputError(f"{what}: {error}", path=path, reason="bad_body") from error
 
 
 def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
@@ -196,13 +224,19 @@ def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
     if (corners % 1 != 0).any() or (corners < 0).any() or (corners >= n_vertices).any() or not n_vertices:
         raise ValueError("f holds what is no number of a vertex")
     faces = corners.astype(np.int64)
-    shapedirs = _array(data, "shapedirs", (n_vertices, 3, None))[:, :, :N_BETAS]
-    skinning = _array(data, "weights", (n_vertices, 24))
-    regressor = sparse.csr_matrix(_array(data, "J_regressor", (24, n_vertices)))
-    parents = _array(data, "kintree_table", (None, 24))[0]
-    if tuple(parents[1:]) != SMPL24_PARENTS[1:]:
-        raise ValueError("its kinematic tree is not SMPL's")
-    posedirs = None if data.get("posedirs") is None else _array(data, "posedirs", (n_vertices, 3, 207))
+    tree = _array(data, "kintree_table", (None, None))[0]
+    if len(tree) not in FORMATS:
+        known = ", ".join(f"{n} ({form.name})" for n, form in FORMATS.items())
+        raise ValueError(f"kintree_table has {len(tree)} joints, expected {known}")
+    form = FORMATS[len(tree)]
+    if tuple(tree[1:]) != form.parents[1:]:
+        raise ValueError(f"its kinematic tree is not {form.name}'s")
+    n_joints = len(form.parents)
+    components = _array(data, "shapedirs", (n_vertices, 3, None))
+    skinning = _array(data, "weights", (n_vertices, n_joints))
+    regressor = sparse.csr_matrix(_array(data, "J_regressor", (n_joints, n_vertices)))
+    basis = 9 * (n_joints - 1)
+    posedirs = None if data.get("posedirs") is None else _array(data, "posedirs", (n_vertices, 3, basis))
     if posedirs is not None and not posedirs.any():
         posedirs = None
     mask = data.get("skin_mask")
@@ -210,16 +244,25 @@ def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:
         name=path.stem,
         digest=sha256_file(path),
         v_template=template,
-        shapedirs=shapedirs,
+        shapedirs=np.ascontiguousarray(components[:, :, :N_BETAS]),
         posedirs=posedirs,
         joint_regressor=regressor,
         skinning=skinning,
         faces=faces,
         skin_mask=np.ones(n_vertices, dtype=bool) if mask is None else _array(data, "skin_mask", (n_vertices,)) != 0,
         vertex_area=vertex_areas(template, faces),
-        keypoints=_keypoints(data, regressor),
+        keypoints=named_keypoints(data, regressor),
         info=str(data.get("provenance", "")),
+        parents=form.parents,
+        expression_dirs=_expression(components) if n_joints == 55 else None,
     )
+
+
+def _expression(components: Array) -> Array | None:
+    """The expression's part (V, 3, E) of SMPL-X's `shapedirs`, as smplx takes it; None where there is none."""
+    first = _ALL_SHAPES if components.shape[-1] >= _ALL_COMPONENTS else N_BETAS
+    expression = components[:, :, first : first + N_EXPRESSION]
+    return np.ascontiguousarray(expression) if expression.shape[-1] else None
 
 
 def _array(data: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Array:
@@ -227,32 +270,8 @@ def _array(data: dict[str, Any], name: str, shape: tuple[int | None, ...]) -> Ar
     found: Any = data[name] if sparse.issparse(data[name]) else np.asarray(data[name])
     if found.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, found.shape, strict=True)):
         expected = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name} has shape {found.shape}, expected ({expected}) for SMPL's 24 joints")
+        raise ValueError(f"{name} has shape {found.shape}, expected ({expected})")
     array: Array = (found.toarray() if sparse.issparse(found) else found).astype(np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds what is not a finite number")
     return array
-
-
-def _keypoints(data: dict[str, Any], joints: sparse.csr_matrix) -> dict[str, sparse.csr_matrix]:
-    """Named keypoint regressors: those of the file, else SMPL's joints and the vertices that smplx names."""
-    n_vertices = joints.shape[1]
-    found: dict[str, sparse.csr_matrix] = {}
-    for key, value in data.items():
-        if key.startswith(KEYPOINT_PREFIX) and key.endswith("/vertices"):
-            name = key.removeprefix(KEYPOINT_PREFIX).removesuffix("/vertices")
-            weights = data[f"{KEYPOINT_PREFIX}{name}/weights"]
-            row = np.zeros(len(value), dtype=np.int64)
-            found[name] = sparse.csr_matrix((weights, (row, value)), shape=(1, n_vertices))
-    if found:
-        return found
-    names = [f"{side}_{part}" for side in ("left", "right") for part in _LIMB_JOINTS]
-    found = {name: joints[[SMPL24.index(name)]] for name in [*names, "neck"]}
-    found["mid_hip"] = sparse.csr_matrix((found["left_hip"] + found["right_hip"]) / 2)
-    if n_vertices == _SMPL_VERTICES:
-        from mcbench.body.smplx_runner import SMPL_VERTICES
-
-        for name, pick in _SMPL_NAMES.items():
-            vertex = SMPL_VERTICES[pick]
-            found[name] = sparse.csr_matrix(([1.0], ([0], [vertex])), shape=(1, n_vertices))
-    return found

@@ -18,7 +18,8 @@ from scipy.optimize import nnls
 
 from mcbench.body.anny_rig import PARTS, AnnyRig, RestShapes
 from mcbench.body.anthropometry import CHILD_SHARE, sample_people
-from mcbench.body.model import KEYPOINT_PREFIX, N_BETAS, vertex_areas
+from mcbench.body.model import N_BETAS, vertex_areas
+from mcbench.body.named_keypoints import KEYPOINT_PREFIX
 from mcbench.body.rotations import exp_so3
 from mcbench.dataset.files import dumps
 from mcbench.joints import SMPL24, SMPL24_PARENTS

@@ -5,9 +5,9 @@ reads vertices u with weights r_ku is, for skinning weights w_uj and the joints'
 
     p_k = sum_j [ A_j m_kj + s_kj (t_j - A_j J_j) ] + S_k transl,   m_kj = sum_u r_ku w_uj v_u,   s_kj = sum_u r_ku w_uj
 
-where J_j is the joint's rest position and S_k the sum of its weights. The moments m are linear in the shape (and in
-the pose features of a model with pose blend shapes), so no vertex is touched at run time. Skinning as in Loper et
-al., "SMPL: A Skinned Multi-Person Linear Model" (2015), section 3; derivatives by perturbing each joint's rotation
+where J_j is the joint's rest position and S_k the sum of its weights. The moments m are linear in shape and expression
+(and in the pose features of a model with pose blend shapes), so no vertex is touched at run time. Skinning as in Loper
+et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), section 3; derivatives by perturbing each joint's rotation
 on the right.
 """
 
@@ -31,8 +31,9 @@ class Reduced:
 
     Attributes
     ----------
-    points : (K, 3), NaN for keypoints that the body does not have. joints : (24, 3).
-    d_points : (K, 3, n), d_joints : (24, 3, n) derivatives by (betas, w (24 x 3), transl); None where not asked for.
+    points : (K, 3), NaN for keypoints that the body does not have. joints : (J, 3).
+    d_points : (K, 3, n), d_joints : (J, 3, n) derivatives by (betas, expression, w (J x 3), transl); None where not
+        asked for.
     """
 
     points: Array
@@ -42,12 +43,12 @@ class Reduced:
 
 
 class ReducedBody:
-    """Keypoints and joints of a body model as functions of shape, pose and place.
+    """Keypoints and joints of a body model as functions of shape, expression, pose and place.
 
     Parameters
     ----------
-    body : the model.
-    regressor : (K, V) sparse; rows read keypoints from the posed vertices, an empty row is an unknown keypoint.
+    body : the model, of J joints. regressor : (K, V) sparse; rows read keypoints from the posed vertices, an empty row
+        is an unknown keypoint.
     """
 
     def __init__(self, body: BodyModel, regressor: sparse.csr_matrix) -> None:
@@ -56,108 +57,132 @@ class ReducedBody:
         r = regressor[:, used].toarray()
         w = body.skinning[used]
         self.n_betas = body.n_betas
+        self.n_expression = body.n_expression
+        self.n_joints = body.n_joints
         self.parents = body.parents
         self._unknown = np.diff(regressor.indptr) == 0
-        self._weight = np.einsum("ku,uj->kj", r, w)
-        pairs = np.nonzero(np.einsum("ku,uj->kj", np.abs(r), w) > 0)
-        # Moments of the (keypoint, joint) pairs that matter: m = rest + shape @ betas (+ pose @ features).
-        self._k, self._j = pairs
+        weight = np.einsum("ku,uj->kj", r, w)
+        # Moments of the (keypoint, joint) pairs that matter: m = rest + shape @ coefficients (+ pose @ features).
+        self._k, self._j = np.nonzero(np.einsum("ku,uj->kj", np.abs(r), w) > 0)
         blend = r[self._k] * w[:, self._j].T  # (pairs, used vertices)
         self._rest = blend @ body.v_template[used]
-        self._shape = np.einsum("pu,uxb->pxb", blend, body.shapedirs[used])
+        shapes, joint_shapes = body.shapedirs, body.joint_shapedirs
+        if body.expression_dirs is not None:
+            shapes = np.concatenate([shapes, body.expression_dirs], axis=-1)
+            joint_shapes = np.concatenate([joint_shapes, body.joint_expression_dirs], axis=-1)
+        self._shape = np.einsum("pu,uxb->pxb", blend, shapes[used])
         self._pose = None if body.posedirs is None else np.einsum("pu,uxf->pxf", blend, body.posedirs[used])
         self._joint_rest = body.joint_template
-        self._joint_shape = body.joint_shapedirs
+        self._joint_shape = joint_shapes
         # below[i, j]: joint j is moved by a turn of joint i.
-        self._below = np.eye(24)
-        for j in range(1, 24):
+        self._below = np.eye(self.n_joints)
+        for j in range(1, self.n_joints):
             self._below[:, j] += self._below[:, self.parents[j]]
         # One matrix sums pairs to keypoints.
-        self._sum = sparse.csr_matrix(
-            (np.ones(len(self._k)), (self._k, np.arange(len(self._k)))), shape=(regressor.shape[0], len(self._k))
-        ).toarray()
-        self._pair_weight = self._weight[self._k, self._j]
+        ones, pairs = np.ones(len(self._k)), np.arange(len(self._k))
+        self._sum = sparse.csr_matrix((ones, (self._k, pairs)), shape=(regressor.shape[0], len(pairs)))
+        self._pair_weight = weight[self._k, self._j]
+        self._total = weight.sum(1)
+        self._weight_below = weight @ self._below.T
 
     @property
     def size(self) -> int:
-        """Number n of parameters: betas, 24 x 3 rotation, 3 translation."""
-        return self.n_betas + 72 + 3
+        """Number n of parameters: betas, expression, J x 3 rotation, 3 translation."""
+        return self.n_betas + self.n_expression + 3 * self.n_joints + 3
 
-    def evaluate(self, betas: Array, rotations: Array, transl: Array, jacobian: bool = True) -> Reduced:
+    def evaluate(
+        self,
+        betas: Array,
+        rotations: Array,
+        transl: Array,
+        jacobian: bool = True,
+        expression: Array | None = None,
+    ) -> Reduced:
         """Keypoints and joints, with derivatives.
 
         Parameters
         ----------
-        betas : (B,). rotations : (24, 3, 3) of every joint relative to its parent (the root's: to the world).
-        transl : (3,) SMPL's translation, metres.
+        betas : (B,). rotations : (J, 3, 3) of every joint relative to its parent (the root's: to the world).
+        transl : (3,) SMPL's translation, metres. expression : (E,), None for a face at rest.
         jacobian : whether to compute derivatives. Those by w are at w = 0 of `rotations[j] @ exp(w[j])`.
         """
-        betas, rotations, transl = np.asarray(betas), np.asarray(rotations), np.asarray(transl)
-        rest = self._joint_rest + self._joint_shape @ betas
+        rotations, transl = np.asarray(rotations), np.asarray(transl)
+        shape = np.asarray(betas)
+        if self.n_expression:
+            shape = np.concatenate([shape, np.zeros(self.n_expression) if expression is None else expression])
+        rest = self._joint_rest + self._joint_shape @ shape
         a, t = self._motions(rest, rotations)
-        moments = self._rest + self._shape @ betas
+        moments = self._rest + self._shape @ shape
         if self._pose is not None:
             moments = moments + self._pose @ (rotations[1:] - np.eye(3)).ravel()
         weight = self._pair_weight
         a_pair = a[self._j]
         offset = t - np.einsum("jxy,jy->jx", a, rest)
         parts = np.einsum("pxy,py->px", a_pair, moments) + weight[:, None] * offset[self._j]
-        total = self._weight.sum(1)
-        points = self._sum @ parts + total[:, None] * transl
+        points = self._sum @ parts + self._total[:, None] * transl
         points[self._unknown] = np.nan
         joints = t + transl
         if not jacobian:
             return Reduced(points, joints, None, None)
 
-        n_points, nb, n = len(points), self.n_betas, self.size
+        n_points, n_shape, n_joints, n = len(points), len(shape), self.n_joints, self.size
+        turns = slice(n_shape, n - 3)
         d_t = self._d_joints_by_shape(a)
         d_points = np.zeros((n_points, 3, n))
-        d_joints = np.zeros((24, 3, n))
-        d_joints[:, :, :nb] = d_t
-        d_offset = d_t - np.einsum("jxy,jyb->jxb", a, self._joint_shape)
-        d_parts = np.einsum("pxy,pyb->pxb", a_pair, self._shape) + weight[:, None, None] * d_offset[self._j]
-        d_points[:, :, :nb] = np.einsum("kp,pxb->kxb", self._sum, d_parts, optimize=True)
+        d_joints = np.zeros((n_joints, 3, n))
+        d_joints[:, :, :n_shape] = d_t
+        d_offset = d_t - a @ self._joint_shape
+        d_parts = a_pair @ self._shape + weight[:, None, None] * d_offset[self._j]
+        d_points[:, :, :n_shape] = (self._sum @ d_parts.reshape(len(weight), -1)).reshape(n_points, 3, n_shape)
 
         # A turn of joint i about itself moves what hangs on it: d = (A_i w) x (sum of parts - their weight t_i).
-        below_pair = self._below[:, self._j]  # (24, pairs)
-        sums = np.einsum("ip,kp,px->kix", below_pair, self._sum, parts, optimize=True)
-        weights = np.einsum("ip,kp,p->ki", below_pair, self._sum, weight, optimize=True)
-        lever = sums - weights[..., None] * t
-        turn = -np.einsum("kixy,iyz->kxiz", skew(lever), a)
+        by_joint = np.zeros((n_points, 3, n_joints))
+        by_joint[self._k, :, self._j] = parts
+        lever = by_joint @ self._below.T - self._weight_below[:, None] * t.T
+        turn = _crossed(a, lever)
         if self._pose is not None:
             turn[:, :, 1:] += self._turn_by_pose_features(rotations, a_pair)
-        d_points[:, :, nb : nb + 72] = turn.reshape(n_points, 3, 72)
-        joint_lever = self._below.T[..., None] * (t[:, None] - t[None])
-        d_joints[:, :, nb : nb + 72] = -np.einsum("jixy,iyz->jxiz", skew(joint_lever), a).reshape(24, 3, 72)
-        d_points[:, :, nb + 72 :] = total[:, None, None] * np.eye(3)
-        d_joints[:, :, nb + 72 :] = np.eye(3)
+        d_points[:, :, turns] = turn.reshape(n_points, 3, -1)
+        joint_lever = self._below.T[:, None] * (t[:, :, None] - t.T)
+        d_joints[:, :, turns] = _crossed(a, joint_lever).reshape(n_joints, 3, -1)
+        d_points[:, :, n - 3 :] = self._total[:, None, None] * np.eye(3)
+        d_joints[:, :, n - 3 :] = np.eye(3)
         d_points[self._unknown] = np.nan
         return Reduced(points, joints, d_points, d_joints)
 
     def _motions(self, rest: Array, rotations: Array) -> tuple[Array, Array]:
-        """World rotation (24, 3, 3) and position (24, 3) of every joint, before `transl`."""
-        a, t = np.empty((24, 3, 3)), np.empty((24, 3))
+        """World rotation (J, 3, 3) and position (J, 3) of every joint, before `transl`."""
+        a, t = np.empty((self.n_joints, 3, 3)), np.empty((self.n_joints, 3))
         a[0], t[0] = rotations[0], rest[0]
-        for j in range(1, 24):
+        for j in range(1, self.n_joints):
             p = self.parents[j]
             a[j] = a[p] @ rotations[j]
             t[j] = t[p] + a[p] @ (rest[j] - rest[p])
         return a, t
 
     def _d_joints_by_shape(self, a: Array) -> Array:
-        """Derivative (24, 3, B) of the joints' positions by betas."""
+        """Derivative (J, 3, B + E) of the joints' positions by betas and expression."""
         d_t = np.empty_like(self._joint_shape)
         d_t[0] = self._joint_shape[0]
-        for j in range(1, 24):
+        for j in range(1, self.n_joints):
             p = self.parents[j]
             d_t[j] = d_t[p] + a[p] @ (self._joint_shape[j] - self._joint_shape[p])
         return d_t
 
     def _turn_by_pose_features(self, rotations: Array, a_pair: Array) -> Array:
-        """What turns of the 23 body joints do by way of pose blend shapes: (K, 3, 23, 3)."""
+        """What turns of all joints but the root do by way of pose blend shapes: (K, 3, J - 1, 3)."""
         assert self._pose is not None
+        count = self.n_joints - 1
         generators = skew(np.eye(3))  # (3, 3, 3): the derivative of exp(w) at 0 along each axis
-        d_rotation = np.einsum("jxy,cyz->jxzc", rotations[1:], generators).reshape(23, 9, 3)
-        pose = self._pose.reshape(*self._pose.shape[:2], 23, 9)
-        moved = np.einsum("pxjf,jfc->pxjc", pose, d_rotation, optimize=True)
-        return np.einsum("kp,pxy,pyjc->kxjc", self._sum, a_pair, moved, optimize=True)
+        d_rotation = np.einsum("jxy,cyz->jxzc", rotations[1:], generators).reshape(count, 9, 3)
+        pose = self._pose.reshape(-1, count, 9).transpose(1, 0, 2)
+        moved = (pose @ d_rotation).reshape(count, -1, 3, 3)  # joint, pair, coordinate, axis
+        turned = a_pair @ moved.transpose(1, 2, 0, 3).reshape(len(a_pair), 3, -1)
+        return (self._sum @ turned.reshape(len(a_pair), -1)).reshape(-1, 3, count, 3)
+
+
+def _crossed(a: Array, lever: Array) -> Array:
+    """(K, 3, J, 3): the columns of the rotations a (J, 3, 3), crossed with levers (K, 3, J)."""
+    x, y, z = a.swapaxes(0, 1)  # (J, 3) each: rows of all rotations
+    u, v, w = lever.swapaxes(0, 1)[..., None]  # (K, J, 1) each
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +17,19 @@ from smplx.vertex_ids import vertex_ids
 
 Array = npt.NDArray[np.float64]
 
-#: Vertices of SMPL's own mesh by the name of the keypoint that smplx takes them for.
-SMPL_VERTICES: dict[str, int] = vertex_ids["smplh"]
+#: Places of shape components in front of those of the expression, and places of the latter, in a small SMPL-X file.
+_SHAPES, _EXPRESSIONS = 10, 10
+_LAYERS = {24: smplx.SMPLLayer, 52: smplx.SMPLHLayer, 55: smplx.SMPLXLayer}
+#: What a layer calls the joints after the root, in order, by how many there are.
+_PARTS = {
+    24: {"body_pose": 23},
+    52: {"body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15},
+    55: {"body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1, "left_hand_pose": 15, "right_hand_pose": 15},
+}
 
 
 class SmplxRunner:
-    """An SMPL model from its arrays; see `mcbench.body.model.BodyModel` for their shapes.
+    """A body model from its arrays; see `mcbench.body.model.BodyModel` for their shapes.
 
     `model` is smplx's own. It computes in float64, but smplx rounds the arrays to float32 first: results are good to
     about 1e-7 m.
@@ -35,39 +45,81 @@ class SmplxRunner:
         skinning: Array,
         faces: npt.NDArray[np.int64],
         parents: tuple[int, ...],
+        expression_dirs: Array | None = None,
     ) -> None:
-        data = Struct(
-            v_template=v_template,
-            shapedirs=shapedirs,
-            posedirs=np.zeros((len(v_template), 3, 207)) if posedirs is None else posedirs,
-            J_regressor=joint_regressor,
-            kintree_table=np.array([parents, range(24)]),
-            weights=skinning,
-            f=faces,
-        )
-        # smplx appends picked vertices to the joints; the picks of SMPL's own mesh mean nothing on another.
-        picks = dict.fromkeys(SMPL_VERTICES, 0)
-        absent = dict.fromkeys(("betas", "global_orient", "body_pose", "transl"), False)
+        self.n_joints = len(parents)
+        self.n_betas = shapedirs.shape[-1]
+        arrays: dict[str, Any] = {
+            "v_template": v_template,
+            "shapedirs": shapedirs,
+            "posedirs": np.zeros((len(v_template), 3, 9 * (len(parents) - 1))) if posedirs is None else posedirs,
+            "J_regressor": joint_regressor,
+            "kintree_table": np.array([parents, range(len(parents))]),
+            "weights": skinning,
+            "f": faces,
+        }
+        options: dict[str, Any] = {"num_betas": self.n_betas, "dtype": torch.float64}
+        if self.n_joints > 24:  # hands are given joint by joint, relative to flat ones
+            arrays |= {f"hands_mean{side}": np.zeros(45) for side in "lr"}
+            arrays |= {f"hands_components{side}": np.eye(45) for side in "lr"}
+            options |= {"use_pca": False, "flat_hand_mean": True}
         # smplx prints a warning about models of few shape components to stdout, which is for results alone
         with contextlib.redirect_stdout(io.StringIO()):
-            self.model = smplx.SMPL(
-                "",
-                data_struct=data,
-                num_betas=shapedirs.shape[-1],
-                vertex_ids=picks,
-                dtype=torch.float64,
-                **{f"create_{name}": value for name, value in absent.items()},
-            )
+            if self.n_joints == 55:
+                self.model = _smplx_layer(arrays, expression_dirs, options)
+            else:
+                # smplx appends picked vertices to the joints; the picks of SMPL's own mesh mean nothing on another.
+                picks = dict.fromkeys(vertex_ids["smplh"], 0)
+                layer = _LAYERS[self.n_joints]
+                self.model = layer("", data_struct=Struct(**arrays), vertex_ids=picks, **options)
 
-    def __call__(self, betas: Array, rotations: Array, transl: Array) -> tuple[Array, Array]:
-        """Vertices (P, V, 3) and joints (P, 24, 3) of betas (P, B), rotations (P, 24, 3, 3) and transl (P, 3)."""
+    def __call__(
+        self, betas: Array, rotations: Array, transl: Array, expression: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Vertices (P, V, 3) and joints (P, J, 3) of betas (P, B), rotations (P, J, 3, 3), transl (P, 3) and, if the
+        model has them, expression coefficients (P, E)."""
+        turned = _tensor(rotations)
+        given = {"betas": _tensor(betas), "global_orient": turned[:, :1], "transl": _tensor(transl)}
+        first = 1
+        for name, count in _PARTS[self.n_joints].items():
+            given[name] = turned[:, first : first + count]
+            first += count
+        if self.n_joints == 55:
+            coefficients = np.zeros((len(betas), 0)) if expression is None else expression
+            given["betas"] = _padded(given["betas"], _SHAPES)
+            given["expression"] = _padded(_tensor(coefficients), _EXPRESSIONS)
         with torch.no_grad():
-            turned = torch.as_tensor(np.ascontiguousarray(rotations), dtype=torch.float64)
-            out = self.model(
-                betas=torch.as_tensor(np.ascontiguousarray(betas), dtype=torch.float64),
-                global_orient=turned[:, :1],
-                body_pose=turned[:, 1:],
-                transl=torch.as_tensor(np.ascontiguousarray(transl), dtype=torch.float64),
-                pose2rot=False,
-            )
-        return out.vertices.numpy(), out.joints[:, :24].numpy()
+            out = self.model(**given)
+        return out.vertices.numpy(), out.joints[:, : self.n_joints].numpy()
+
+
+def _smplx_layer(arrays: dict[str, Any], expression_dirs: Array | None, options: dict[str, Any]) -> Any:
+    """smplx reads this model from a file alone, which has 10 places for shapes and 10 for expressions."""
+    n_vertices = len(arrays["v_template"])
+    components = np.zeros((n_vertices, 3, _SHAPES + _EXPRESSIONS))
+    components[:, :, : arrays["shapedirs"].shape[-1]] = arrays["shapedirs"]
+    if expression_dirs is not None:
+        components[:, :, _SHAPES : _SHAPES + expression_dirs.shape[-1]] = expression_dirs
+    # it insists on landmarks: the first corner of the first triangle
+    landmark: dict[str, Any] = {
+        "lmk_faces_idx": np.zeros(1, dtype=np.int64),
+        "lmk_bary_coords": np.array([[1.0, 0.0, 0.0]]),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "body.npz"
+        np.savez(path, **{**arrays, "shapedirs": components, **landmark})
+        model = _LAYERS[55](
+            str(path), ext="npz", num_expression_coeffs=_EXPRESSIONS, **{**options, "num_betas": _SHAPES}
+        )
+    # and on vertices that it picks of SMPL-X's own mesh
+    picks = model.vertex_joint_selector
+    picks.extra_joints_idxs = torch.zeros_like(picks.extra_joints_idxs)
+    return model
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float64)
+
+
+def _padded(coefficients: torch.Tensor, count: int) -> torch.Tensor:
+    return torch.nn.functional.pad(coefficients, (0, count - coefficients.shape[1]))

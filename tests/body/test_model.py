@@ -186,7 +186,8 @@ BAD = {
     "weights has shape (60, 24, 1)": changed(weights=np.zeros((60, 24, 1))),
     "J_regressor has shape (60, 24)": changed(J_regressor=np.zeros((60, 24))),
     "skin_mask has shape (59,)": changed(skin_mask=np.ones(59, dtype=bool)),
-    "kintree_table has shape (2, 52)": changed(kintree_table=np.zeros((2, 52), dtype=int)),
+    "kintree_table has 23 joints": changed(kintree_table=np.zeros((2, 23), dtype=int)),
+    "its kinematic tree is not SMPL-H's": changed(kintree_table=np.zeros((2, 52), dtype=int)),
     "kintree_table has shape (24,)": changed(kintree_table=np.array(SMPL24_PARENTS)),
     "its kinematic tree is not SMPL's": spoiled("kintree_table", 0)
     | {"kintree_table": np.array([[-1, 0, *SMPL24_PARENTS[2:-1], 20], range(24)])},

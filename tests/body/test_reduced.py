@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from body.hand_made import smpl_arrays
+from body.hand_made import PARENTS, smpl_arrays
 from scipy import sparse
 
 from mcbench.body.model import BodyModel, load_body
 from mcbench.body.reduced import ReducedBody
 from mcbench.body.rotations import exp_so3
 from mcbench.dataset.files import write_npz
-from mcbench.joints import SMPL24_PARENTS
 
 POINTS, UNKNOWN = 7, 4
 NEAR = 1e-6  # smplx rounds the arrays of a body to single precision
@@ -19,10 +20,15 @@ NEAR = 1e-6  # smplx rounds the arrays of a body to single precision
 SUMS = np.array([1, 1, 1, 1, 0, 1, 0.5])
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["posedirs", "no posedirs"])
+#: Whether there are pose blend shapes, joints, and shape components of the file: in SMPL-X the last are expressions.
+KINDS = {"posedirs": (True, 24, 10), "no posedirs": (False, 24, 10), "SMPL-X": (True, 55, 16)}
+
+
+@pytest.fixture(scope="module", params=KINDS.values(), ids=list(KINDS))
 def body(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> BodyModel:
     path = tmp_path_factory.mktemp("body") / "hand_made.npz"
-    write_npz(path, smpl_arrays(posedirs=request.param))
+    posedirs, joints, components = request.param
+    write_npz(path, smpl_arrays(posedirs=posedirs, joints=joints, components=components))
     return load_body(path)
 
 
@@ -35,13 +41,18 @@ def regressor(body: BodyModel) -> sparse.csr_matrix:
     return sparse.csr_matrix(rows)
 
 
-def somebody(body: BodyModel, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def somebody(body: BodyModel, seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return rng.normal(0, 1.5, body.n_betas), exp_so3(rng.normal(0, 0.8, (24, 3))), rng.normal(0, 2, 3)
+    someone = {
+        "betas": rng.normal(0, 1.5, body.n_betas),
+        "rotations": exp_so3(rng.normal(0, 0.8, (body.n_joints, 3))),
+        "transl": rng.normal(0, 2, 3),
+    }
+    return {**someone, "expression": rng.normal(0, 1, body.n_expression)} if body.n_expression else someone
 
 
 def said_by_all_vertices(body: BodyModel, rows: sparse.csr_matrix, person) -> tuple[np.ndarray, np.ndarray]:
-    posed = body.forward(*(x[None] for x in person))
+    posed = body.forward(**{name: value[None] for name, value in person.items()})
     return rows @ posed.vertices[0], posed.joints[0]
 
 
@@ -50,7 +61,7 @@ def test_points_and_joints_are_those_of_the_whole_body(body: BodyModel, seed: in
     rows, person = regressor(body), somebody(body, seed)
     points, joints = said_by_all_vertices(body, rows, person)
     for jacobian in (True, False):
-        said = ReducedBody(body, rows).evaluate(*person, jacobian=jacobian)
+        said = ReducedBody(body, rows).evaluate(**person, jacobian=jacobian)
         np.testing.assert_allclose(said.joints, joints, rtol=0, atol=NEAR)
         np.testing.assert_allclose(np.delete(said.points, UNKNOWN, 0), np.delete(points, UNKNOWN, 0), rtol=0, atol=NEAR)
         assert np.isnan(said.points[UNKNOWN]).all()
@@ -58,7 +69,7 @@ def test_points_and_joints_are_those_of_the_whole_body(body: BodyModel, seed: in
 
 def test_rest_is_the_template(body: BodyModel) -> None:
     rows = regressor(body)
-    said = ReducedBody(body, rows).evaluate(np.zeros(10), np.tile(np.eye(3), (24, 1, 1)), np.zeros(3))
+    said = ReducedBody(body, rows).evaluate(np.zeros(10), np.tile(np.eye(3), (body.n_joints, 1, 1)), np.zeros(3))
     np.testing.assert_allclose(said.joints, body.joint_template, rtol=0, atol=1e-14)
     expected = np.delete(rows @ body.v_template, UNKNOWN, 0)
     np.testing.assert_allclose(np.delete(said.points, UNKNOWN, 0), expected, rtol=0, atol=1e-14)
@@ -67,16 +78,24 @@ def test_rest_is_the_template(body: BodyModel) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_derivatives_are_central_differences(body: BodyModel, seed: int) -> None:
     reduced = ReducedBody(body, regressor(body))
-    betas, rotations, transl = somebody(body, seed)
-    said = reduced.evaluate(betas, rotations, transl)
+    person, n_joints = somebody(body, seed), body.n_joints
+    said = reduced.evaluate(**person)
     assert said.d_points is not None and said.d_joints is not None
-    assert said.d_points.shape == (POINTS, 3, reduced.size) and said.d_joints.shape == (24, 3, reduced.size)
+    assert reduced.size == 10 + body.n_expression + 3 * n_joints + 3
+    assert said.d_points.shape == (POINTS, 3, reduced.size) and said.d_joints.shape == (n_joints, 3, reduced.size)
     step = 1e-5
 
     def moved(nudge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        turned = rotations @ exp_so3(nudge[10:82].reshape(24, 3))
-        there = reduced.evaluate(betas + nudge[:10], turned, transl + nudge[82:], jacobian=False)
-        return there.points, there.joints
+        betas, expression, turns, transl = np.split(nudge, np.cumsum([10, body.n_expression, 3 * n_joints]))
+        there = {
+            "betas": person["betas"] + betas,
+            "rotations": person["rotations"] @ exp_so3(turns.reshape(n_joints, 3)),
+            "transl": person["transl"] + transl,
+        }
+        if body.n_expression:
+            there["expression"] = person["expression"] + expression
+        said_there = reduced.evaluate(**there, jacobian=False)
+        return said_there.points, said_there.joints
 
     for i, direction in enumerate(step * np.eye(reduced.size)):
         ahead, behind = moved(direction), moved(-direction)
@@ -86,24 +105,35 @@ def test_derivatives_are_central_differences(body: BodyModel, seed: int) -> None
 
 
 def test_without_derivatives_there_are_none(body: BodyModel) -> None:
-    said = ReducedBody(body, regressor(body)).evaluate(*somebody(body, 0), jacobian=False)
+    said = ReducedBody(body, regressor(body)).evaluate(**somebody(body, 0), jacobian=False)
     assert said.d_points is None and said.d_joints is None
 
 
 def test_a_turn_moves_only_what_hangs_on_the_joint(body: BodyModel) -> None:
-    d_joints = ReducedBody(body, regressor(body)).evaluate(*somebody(body, 0)).d_joints
+    d_joints = ReducedBody(body, regressor(body)).evaluate(**somebody(body, 0)).d_joints
     assert d_joints is not None
-    turns = np.abs(d_joints[:, :, 10:82]).reshape(24, 3, 24, 3).max((1, 3))
-    for joint in range(24):
+    n_joints = body.n_joints
+    turns = np.abs(d_joints[:, :, -3 * n_joints - 3 : -3]).reshape(n_joints, 3, n_joints, 3).max((1, 3))
+    for joint in range(n_joints):
         above, chain = joint, []
-        while (above := SMPL24_PARENTS[above]) >= 0:
+        while (above := PARENTS[n_joints][above]) >= 0:
             chain.append(above)
         assert set(np.nonzero(turns[joint] > 1e-9)[0]) == set(chain)
+
+
+def test_a_face_at_rest_has_no_expression(tmp_path: Path) -> None:
+    write_npz(tmp_path / "body.npz", smpl_arrays(joints=55, components=20))
+    body = load_body(tmp_path / "body.npz")
+    reduced, person = ReducedBody(body, regressor(body)), somebody(body, 0)
+    moving = person.pop("expression")
+    rest, zero = reduced.evaluate(**person), reduced.evaluate(**person, expression=np.zeros(10))
+    np.testing.assert_array_equal(rest.points, zero.points)
+    assert np.nanmax(np.abs(reduced.evaluate(**person, expression=moving).points - rest.points)) > 1e-3
 
 
 def test_the_open_body(open_body: BodyModel) -> None:
     rows, person = open_body.keypoint_regressor("coco17"), somebody(open_body, 5)
     points, joints = said_by_all_vertices(open_body, rows, person)
-    said = ReducedBody(open_body, rows).evaluate(*person, jacobian=False)
+    said = ReducedBody(open_body, rows).evaluate(**person, jacobian=False)
     np.testing.assert_allclose(said.points, points, rtol=0, atol=NEAR)
     np.testing.assert_allclose(said.joints, joints, rtol=0, atol=NEAR)
