@@ -23,12 +23,15 @@ from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.files import read_npz, sha256_file, write_json
 from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
 from mcbench.fitting.association import associate
 from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
 from mcbench.fitting.keypoint_model import KeypointModel, shipped_calibration
+from mcbench.fitting.outlines import Outlines
 from mcbench.fitting.residuals import median_residual_px
 from mcbench.fitting.scene_fit import PersonFit, SceneFit, SceneFitter
+from mcbench.fitting.scene_images import SceneImages
 from mcbench.fitting.settings import FitSettings
 from mcbench.joints import joint_sets
 from mcbench.workspace.stage import Stage, StageContext
@@ -60,12 +63,20 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         raise Rejected("no detections agree on a person", reason="no_tracks")
     body = load_body(Path(settings.body) if settings.body else None)
     keypoints = _keypoint_model(body, detections.keypoint_set, settings)
-    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings)
+    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings, body)
+    images = _images(Source.load(context.inputs["source"]), views, detections, settings.outline_views)
+    outlines = None if images is None else Outlines.of_body(body, images)
 
     context.progress(1, 3, "bodies")
     # matrices of 200 rows: more threads of the linear algebra cost more than they bring, and scenes run side by side
     with threadpool_limits(1, user_api="blas"):
-        fit = fitter.fit(views, detections, tracks, metric=cameras.units == "metre")
+        fit = fitter.fit(
+            views,
+            detections,
+            tracks,
+            metric=cameras.units == "metre",
+            outlines=outlines,
+        )
     if not fit.people:
         raise Rejected(f"none of {len(tracks)} tracks gave a body", reason="no_fit")
 
@@ -90,6 +101,16 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         "up": up_source,
         "residual_px": people.residual_px,
     }
+
+
+def _images(source: Source, views: Views, detections: Detections, count: int) -> SceneImages | None:
+    """The images of `count` of the posed frames that show people, evenly spread; None when 0."""
+    showing = np.intersect1d(views.frame, detections.frame)
+    if count <= 0 or not len(showing):
+        return None
+    chosen = showing[np.unique(np.round(np.linspace(0, len(showing) - 1, count)).astype(np.int64))]
+    frames = [int(frame) for frame in chosen]
+    return SceneImages.of_frames(views, frames, [image for _, image in source.images(frames)])
 
 
 def _sparse_points(folder: Path) -> Array:
@@ -220,6 +241,7 @@ def _scene(
                 "detections": len(p.observations),
                 "energy": p.energy,
                 "noise": p.noise,
+                "outline_share": p.outline_share,
                 "own_scale": None if p.log_scale is None else float(np.exp(p.log_scale[0])),
                 "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
                 "moved_m": None if p.movement is None else p.movement.estimate,
@@ -248,4 +270,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 14, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 15, ("source", "sfm", "detect"), FitSettings, run, _resources)

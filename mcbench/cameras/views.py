@@ -89,6 +89,11 @@ class Views:
         """Pixels (..., 2) of a view's image to undistorted pixels."""
         return self.cameras[view].undistort(pixels)
 
+    def select(self, chosen: npt.NDArray[np.int64]) -> Views:
+        """Some of the views, `chosen` (N,) indices, rising."""
+        cameras = tuple(self.cameras[int(view)] for view in chosen)
+        return Views(self.frame[chosen], cameras, self.K[chosen], self.cam_from_world[chosen])
+
     def transformed(self, similarity: Similarity) -> Views:
         """The same views in the world that `similarity` maps this world to; no pixel changes."""
         return Views(self.frame, self.cameras, self.K, similarity.apply_to_camera(self.cam_from_world))

@@ -17,6 +17,7 @@ from scipy.linalg import block_diag
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.camera import transform
+from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.robust import geman_mcclure
@@ -118,6 +119,7 @@ class PersonEnergy:
     priors : on shape and pose.
     kernel : Geman-McClure's scale, in standard deviations.
     offset_sd : (K,) standard deviation, an axis, of the offsets of the keypoints, units of the views' world.
+    contours : where images show the body's outline; None before anybody has looked.
     """
 
     body: ReducedBody
@@ -125,6 +127,12 @@ class PersonEnergy:
     priors: Priors
     kernel: float
     offset_sd: Array
+    contours: ContourTerm | None = None
+
+    def grown(self, factor: float) -> PersonEnergy:
+        """The same in a world larger by `factor`."""
+        contours = None if self.contours is None else self.contours.grown(factor)
+        return replace(self, observations=self.observations.grown(factor), contours=contours)
 
     def points(self, state: PersonState) -> Array:
         """Keypoints (K, 3) as the detector sees them, m."""
@@ -159,8 +167,13 @@ class PersonEnergy:
         precision = np.repeat(self.offset_sd, 3) ** -2.0
         gradient[offset] += precision * state.offsets.ravel()
         hessian[range(n, last), range(n, last)] += precision
-        offset_value = 0.5 * float(precision @ state.offsets.ravel() ** 2)
-        return DenseSystem(normals.value + prior_value + offset_value, gradient, hessian)
+        value = normals.value + prior_value + 0.5 * float(precision @ state.offsets.ravel() ** 2)
+        if self.contours is not None:
+            outline = self.contours.linearise(state.body, shrink)
+            value += outline.value
+            gradient[rest] += outline.gradient
+            hessian[np.ix_(rest, rest)] += outline.hessian
+        return DenseSystem(value, gradient, hessian)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,21 @@ class PersonObservations:
         precision = (self.weight / self.doubt**2).sum(0)
         return np.sqrt(np.divide(total, precision, out=np.ones_like(total), where=precision > 0))
 
+    def doubted(self, factor: Array) -> PersonObservations:
+        """The same with errors expected to be larger, each by its `factor` (M, K)."""
+        return replace(self, sigma=self.sigma * factor, doubt=self.doubt * factor)
+
+    def grown(self, factor: float) -> PersonObservations:
+        """The same in a world larger by `factor`: a person of the same metres is smaller in the images then."""
+        cam_from_world = self.cam_from_world.copy()
+        cam_from_world[:, :, 3] *= factor
+        return replace(self, cam_from_world=cam_from_world, sigma=self.sigma / factor)
+
+    def same_as(self, other: PersonObservations) -> bool:
+        """Whether the other says the same of the same views."""
+        names = ("rows", "pixels", "weight", "sigma")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
     def with_noise(self, factor: float) -> PersonObservations:
         """The same with the variance of all errors times `factor`."""
         return replace(self, sigma=self.sigma * np.sqrt(factor))

@@ -3,7 +3,9 @@
 The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone, twice,
 as the residuals of the first fit tell the noise of the second;
 people whose own scale does not agree with the others' (movers, wrong tracks) are set aside while the rest settle the
-scale of the scene together; then every person is fitted at that scale, measured for movement, and given error bars.
+scale of the scene together. Where there are images, everybody is then fitted to their outlines as well, which change
+with the fit, so a few times; and the scale is settled anew. In the end every person is fitted at that scale, measured
+for movement, and given error bars.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.model import BodyModel
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.alignment import Similarity
 from mcbench.cameras.triangulation import triangulate
@@ -23,7 +26,10 @@ from mcbench.fitting.association import Track
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.limb_swaps import unswap_limbs
 from mcbench.fitting.observations import PersonObservations, observe
+from mcbench.fitting.occlusion import occlusion_doubt
+from mcbench.fitting.outlines import Outlines
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
@@ -40,6 +46,10 @@ _WIDE_KERNEL = 10.0
 _SCALE_OUTLIER = 3.0
 #: ... nor people who moved at least so much (m).
 _MOVED_TOO_MUCH = 0.06
+#: Times that readings are weighed anew after everybody has been fitted.
+_RECONSIDERATIONS = 2
+#: How far from the fitted rim an outline is looked for, px, round by round.
+_REACHES_PX = (14, 8, 5)
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
 
@@ -57,6 +67,8 @@ class PersonFit:
     energy : the energy reached, a unit of the observations' weight.
     movement : how far they moved; None where it cannot be measured.
     log_scale : this person's own vote on the log of metres a unit, and its standard deviation; None for metric cameras.
+    outline_share : share of the points of the fitted rim at which the images show an outline; None where nobody looked,
+        or no rim is free of other people.
     """
 
     track: int
@@ -67,6 +79,7 @@ class PersonFit:
     energy: float
     movement: Movement | None
     log_scale: tuple[float, float] | None
+    outline_share: float | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +111,24 @@ class _Alone:
     state: PersonState
 
 
+@dataclass(frozen=True)
+class _Scale:
+    """What people say of a scene's scale: log of the correction to a first one, its standard deviation, who agrees, and
+    everybody's own vote with its standard deviation."""
+
+    log_scale: float
+    deviation: float
+    voters: tuple[int, ...]
+    votes: dict[int, tuple[float, float]]
+
+    def vote(self, index: int, first: float) -> tuple[float, float] | None:
+        """A person's own vote on the log of metres a unit, `first` being the first scale."""
+        if index not in self.votes:
+            return None
+        log_scale, deviation = self.votes[index]
+        return log_scale + float(np.log(first)), deviation
+
+
 class SceneFitter:
     """Fits people to the detections of a scene.
 
@@ -107,16 +138,33 @@ class SceneFitter:
     n_betas : number of its shape components.
     keypoints : the keypoint model.
     settings : how to fit.
+    model : the whole body, which tells who hides whom; None: nobody is taken to hide anybody.
     """
 
-    def __init__(self, body: ReducedBody, n_betas: int, keypoints: KeypointModel, settings: FitSettings) -> None:
+    def __init__(
+        self,
+        body: ReducedBody,
+        n_betas: int,
+        keypoints: KeypointModel,
+        settings: FitSettings,
+        model: BodyModel | None = None,
+    ) -> None:
         self._body = body
+        self._model = model
         self._keypoints = keypoints
         self._settings = settings
         self._priors = Priors(settings.shape_weight, settings.pose_weight, settings.limit_weight)
-        self._initialiser = Initialiser(body, joint_set(keypoints.keypoint_set), n_betas)
+        self._joints = joint_set(keypoints.keypoint_set)
+        self._initialiser = Initialiser(body, self._joints, n_betas)
 
-    def fit(self, views: Views, detections: Detections, tracks: Sequence[Track], metric: bool) -> SceneFit:
+    def fit(
+        self,
+        views: Views,
+        detections: Detections,
+        tracks: Sequence[Track],
+        metric: bool,
+        outlines: Outlines | None = None,
+    ) -> SceneFit:
         """Fit all tracks.
 
         Parameters
@@ -125,29 +173,38 @@ class SceneFitter:
         detections : the scene's detections.
         tracks : who is who.
         metric : the cameras' units are metres: the scale is 1 and stays.
+        outlines : to be looked for in the images of some of the views.
         """
         first = 1.0 if metric else self._initialiser.scale([track.points for track in tracks])
         if first is None:
             return SceneFit([], 1.0, (np.nan, np.nan), (), tuple(range(len(tracks))))
-        rough = views.transformed(Similarity(first, np.eye(3), np.zeros(3)))
+        rough = views.transformed(_scaling(first))
         solved: dict[int, _Alone] = {}
         for index, track in enumerate(tracks):
             if (found := self._fit_alone(rough, detections, track, first)) is not None:
                 solved[index] = found
-        log_scale, deviation, voters, votes = (0.0, 0.0, (), {}) if metric else self._settle_scale(solved)
-        scale = first * float(np.exp(log_scale))
-        final = views.transformed(Similarity(scale, np.eye(3), np.zeros(3)))
-        people = [
-            self._finish(final, detections, tracks[index], index, alone, scale / first, votes.get(index))
-            for index, alone in solved.items()
-        ]
-        margin = np.exp(_Z90 * deviation)
-        people = [
-            replace(p, log_scale=None if p.log_scale is None else (p.log_scale[0] + np.log(first), p.log_scale[1]))
-            for p in people
+        settled = _Scale(0.0, 0.0, (), {}) if metric else self._settle_scale(solved)
+        scale = first * float(np.exp(settled.log_scale))
+        world = views.transformed(_scaling(scale))
+        people = {index: self._grown(alone, scale / first) for index, alone in solved.items()}
+        people = self._reconsider(people, world)
+        still = {index: self._movement(person) for index, person in people.items()}
+        shares: dict[int, float] = {}
+        if outlines is not None and people:
+            people, shares = self._with_outlines(people, outlines.transformed(_scaling(scale)))
+        if not metric:
+            together = self._solve_with_scale([people[i] for i in settled.voters], 0.0)
+            growth = float(np.exp(together.state.log_scale))
+            scale *= growth
+            settled = replace(settled, deviation=float(np.sqrt(_shared_variance(together))))
+            people = {index: self._grown(person, growth) for index, person in people.items()}
+        margin = float(np.exp(_Z90 * settled.deviation))
+        fits = [
+            self._finish(index, person, still[index], settled.vote(index, first), shares.get(index))
+            for index, person in people.items()
         ]
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
-        return SceneFit(people, scale, (scale / float(margin), scale * float(margin)), voters, unfitted)
+        return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
     def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
         observations = observe(
@@ -160,8 +217,12 @@ class SceneFitter:
             correlation_deg=self._settings.correlation_deg,
             max_views=self._settings.max_views,
         )
-        offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
-        return PersonEnergy(self._body, observations, self._priors, self._settings.kernel, offset_sd)
+        return PersonEnergy(
+            self._body, observations, self._priors, self._settings.kernel, self._offset_sd(observations)
+        )
+
+    def _offset_sd(self, observations: PersonObservations) -> Array:
+        return np.asarray(self._keypoints.bias * STATURE * observations.mean_doubt())
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
         """A person at the first guess of the scale; None where there are too few views or no orientation.
@@ -177,7 +238,7 @@ class SceneFitter:
         energy = self._energy(views, detections, track, np.median(points[finite], axis=0))
         if len(energy.observations) < self._settings.min_views:
             return None
-        flip = np.array(joint_set(self._keypoints.keypoint_set).flip)
+        flip = np.array(self._joints.flip)
         guesses = (points, points[flip], _all_triangulated(energy.observations))
         starts = [self._initialiser.guess(guess) for guess in guesses]
         solutions = [self._solve(energy, start) for start in starts if start is not None]
@@ -200,10 +261,8 @@ class SceneFitter:
         rough = minimise(wide, first, max_iterations=limit, tolerance=1e-3)
         return minimise(PersonProblem(energy), rough.state, max_iterations=limit, tolerance=1e-6)
 
-    def _settle_scale(
-        self, solved: dict[int, _Alone]
-    ) -> tuple[float, float, tuple[int, ...], dict[int, tuple[float, float]]]:
-        """Log of the correction to the first scale, its standard deviation, who voted, and everyone's own vote."""
+    def _settle_scale(self, solved: dict[int, _Alone]) -> _Scale:
+        """The correction to the first scale, by everybody who agrees on it."""
         votes: dict[int, tuple[float, float]] = {}
         for index, alone in solved.items():
             vote = self._solve_with_scale([alone], 0.0)
@@ -218,7 +277,7 @@ class SceneFitter:
         )
         voters = voters or tuple(votes)
         together = self._solve_with_scale([solved[i] for i in voters], middle)
-        return together.state.log_scale, float(np.sqrt(_shared_variance(together))), voters, votes
+        return _Scale(together.state.log_scale, float(np.sqrt(_shared_variance(together))), voters, votes)
 
     def _solve_with_scale(self, people: list[_Alone], log_scale: float) -> Solution[SceneState]:
         return minimise(
@@ -233,29 +292,100 @@ class SceneFitter:
         movement = measure_movement(alone.energy, alone.state, alone.noise)
         return movement is not None and movement.at_least > _MOVED_TOO_MUCH
 
+    def _grown(self, person: _Alone, growth: float) -> _Alone:
+        """The fit in a world that is larger by `growth`, starting from where it is."""
+        body = person.state.body
+        start = PersonState(replace(body, transl=body.transl * growth), person.state.offsets * growth)
+        energy = person.energy.grown(growth)
+        state, noise = self._refine(energy, start, person.noise)
+        return _Alone(energy, noise, state)
+
+    def _reconsider(self, people: dict[int, _Alone], views: Views) -> dict[int, _Alone]:
+        """Everybody fitted anew with less trust in readings of what others hide, and limbs exchanged where they were.
+
+        Everybody is judged before anybody is moved, so the order of people does not matter. The lower of two energies
+        counts: from where the body was, and from the trusted keypoints triangulated anew.
+        """
+        first = people
+        for _ in range(_RECONSIDERATIONS):
+            points = [person.energy.points(person.state) for person in people.values()]
+            seen = [first[index].energy.observations for index in people]
+            doubts = [np.ones(o.weight.shape) for o in seen]
+            if self._model is not None:
+                states = [person.state.body for person in people.values()]
+                doubts = occlusion_doubt(self._model, states, points, seen, views)
+            fitted: dict[int, _Alone] = {}
+            for (index, person), own, observations, doubt in zip(people.items(), points, seen, doubts, strict=True):
+                observations = unswap_limbs(observations.doubted(doubt), own, self._joints)
+                if observations.same_as(person.energy.observations):
+                    fitted[index] = person
+                    continue
+                energy = replace(person.energy, observations=observations, offset_sd=self._offset_sd(observations))
+                starts = [person.state.body, self._initialiser.guess(_all_triangulated(observations))]
+                solutions = [self._solve(energy, start) for start in starts if start is not None]
+                best = min(solutions, key=lambda s: s.value).state
+                fitted[index] = _Alone(energy, *self._refine(energy, best, noise_factor(energy, best))[::-1])
+            people = fitted
+        return people
+
+    @staticmethod
+    def _movement(person: _Alone) -> Movement | None:
+        """By keypoints alone: outlines do not tell one frame from another."""
+        return measure_movement(person.energy, person.state, noise_factor(person.energy, person.state))
+
+    def _with_outlines(
+        self, people: dict[int, _Alone], outlines: Outlines
+    ) -> tuple[dict[int, _Alone], dict[int, float]]:
+        """Everybody fitted to their outlines, too, and the share of each one's rim where images show one.
+
+        Everybody is looked for before anybody is moved, so the order of people does not matter.
+        """
+        shares: dict[int, float] = {}
+        for reach in _REACHES_PX:
+            found = outlines.look([person.state.body for person in people.values()], reach)
+            for (index, person), outline in zip(list(people.items()), found, strict=True):
+                if outline.share is not None:
+                    shares[index] = outline.share
+                if outline.term is not None:
+                    people[index] = self._fit_outline(replace(person.energy, contours=outline.term), person)
+        return people, shares
+
+    def _fit_outline(self, energy: PersonEnergy, person: _Alone) -> _Alone:
+        problem = PersonProblem(_with_noise(energy, person.noise))
+        limit = self._settings.max_iterations
+        state = minimise(problem, person.state, max_iterations=limit, tolerance=1e-4).state
+        return _Alone(energy, noise_factor(energy, state), state)
+
     def _finish(
         self,
-        views: Views,
-        detections: Detections,
-        track: Track,
         index: int,
-        alone: _Alone,
-        growth: float,
+        person: _Alone,
+        movement: Movement | None,
         vote: tuple[float, float] | None,
+        outline_share: float | None,
     ) -> PersonFit:
-        """Fit at the final scale, starting from the rough fit, whose world was smaller by `growth`."""
-        body = alone.state.body
-        start = PersonState(replace(body, transl=body.transl * growth), alone.state.offsets * growth)
-        energy = self._energy(views, detections, track, start.body.transl)
-        state, noise = self._refine(energy, start, alone.noise)
-        fitted = _with_noise(energy, noise)
+        """The person with error bars."""
+        energy = person.energy
+        fitted = _with_noise(energy, person.noise)
         limit = self._settings.max_iterations
-        solution = minimise(PersonProblem(fitted), state, max_iterations=limit, tolerance=1e-8)
+        solution = minimise(PersonProblem(fitted), person.state, max_iterations=limit, tolerance=1e-8)
         covariance = joints_covariance(fitted, solution.state)
-        movement = measure_movement(energy, solution.state, noise_factor(energy, solution.state))
         per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
-        body = solution.state.body
-        return PersonFit(index, body, energy.observations, covariance, noise, per_weight, movement, vote)
+        return PersonFit(
+            index,
+            solution.state.body,
+            energy.observations,
+            covariance,
+            person.noise,
+            per_weight,
+            movement,
+            vote,
+            outline_share,
+        )
+
+
+def _scaling(factor: float) -> Similarity:
+    return Similarity(factor, np.eye(3), np.zeros(3))
 
 
 def _all_triangulated(observations: PersonObservations) -> Array:

@@ -34,6 +34,13 @@ class FitSettings:
     correlation_deg: float = field(
         default=10.0, metadata={"help": "Angle between views within which a detector errs alike, degrees."}
     )
+    outline_views: int = field(
+        default=16,
+        metadata={
+            "help": "Frames, evenly spread, in whose images people's outlines are looked for, which then count beside "
+            "the keypoints. 0: keypoints alone."
+        },
+    )
     shape_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on shape."})
     pose_weight: float = field(default=1.0, metadata={"help": "Weight of the prior on pose."})
     limit_weight: float = field(default=1.0, metadata={"help": "Weight of the penalty beyond anatomy's ranges."})

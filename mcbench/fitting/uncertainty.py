@@ -12,6 +12,11 @@ from mcbench.fitting.state import PersonState
 Array = npt.NDArray[np.float64]
 
 _MEDIAN_CHI2_2 = 2 * np.log(2)  # median of chi squared with two degrees of freedom
+#: Readings doubted no more than this tell the noise, if they are this share of all.
+_SURE, _SURE_SHARE = 2.5, 0.25
+#: How many times larger the variance of what outlines say is than were their readings independent as weighted: set on
+#: rendered people, so that 90 % of the joints lie in the ellipsoids of 90 %.
+_OUTLINES_ALIKE = 5.0
 _NOISE_RANGE = (1 / 16, 25.0)
 
 
@@ -25,6 +30,9 @@ def noise_factor_at(points: Array, observations: PersonObservations) -> float:
     residual, _, valid = project(points, observations)
     squared = ((residual / observations.sigma[..., None]) ** 2).sum(-1)
     used = valid & (observations.weight > 0)
+    sure = used & (observations.doubt <= _SURE)
+    if sure.sum() >= _SURE_SHARE * used.sum():
+        used = sure  # doubts are rough: what is expected to be off tells little of what the rest is off
     if not used.any():
         return _NOISE_RANGE[1]
     return float(np.clip(np.median(squared[used]) / _MEDIAN_CHI2_2, *_NOISE_RANGE))
@@ -34,7 +42,9 @@ def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
     """Covariance (24, 3, 3) of the joints relative to joint 0, m^2 (joint 0: its absolute one).
 
     The inverse of the normal matrix of all unknowns, so the offsets of the keypoints, which more views do not average
-    out, are allowed for. The scene's scale is taken as known: its own error bar is the scene's.
+    out, are allowed for; for the outlines with the middle part of the sandwich estimator (Huber, "The behavior of
+    maximum likelihood estimates under nonstandard conditions", 1967). The scene's scale is taken as known: its own
+    error bar is the scene's.
 
     Parameters
     ----------
@@ -42,7 +52,15 @@ def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
         errors that neighbouring views share (`observations.view_weights`).
     """
     n = state.body.size
-    covariance = np.linalg.inv(PersonProblem(energy).linearise(state).hessian)[:n, :n]
+    hessian = PersonProblem(energy).linearise(state).hessian
+    covariance = np.linalg.inv(hessian)
+    if energy.contours is not None:
+        # the outlines' errors are more alike than the weights that serve the fit best say
+        outline = energy.contours.linearise(state.body, 1.0).hessian[:-1, :-1]
+        spread = hessian.copy()
+        spread[:n, :n] += (_OUTLINES_ALIKE - 1) * outline
+        covariance = covariance @ spread @ covariance
+    covariance = covariance[:n, :n]
     d_joints = evaluate(energy.body, state.body).d_joints
     relative = d_joints - d_joints[:1]
     relative[0] = d_joints[0]

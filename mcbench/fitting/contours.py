@@ -1,0 +1,282 @@
+"""Where images show the outline of a body that is nearly fitted.
+
+A detector's keypoints are off by centimetres, and by the same ones in every view. The outline of a body is off by
+nothing: it is where the image stops showing the body. Every point of the surface has the same colours in all views, as
+nobody moves, so the views in which it is seen from the front tell which colours the outline separates from others.
+Along the normal of each point of the projected rim, the reading is the place that best parts pixels of those colours,
+inwards, from pixels of others, outwards; where there is no such place, there is no reading.
+
+Rims in front of the own body, behind other people, and near the image's border are left out. The search is led by the
+fit, as in the tracking of articulated bodies by their edges (Drummond and Cipolla, "Real-time tracking of highly
+articulated structures in the presence of noisy measurements", 2001), the decision by colours on either side as in
+Hanek and Beetz, "The contracting curve density algorithm", 2004; both re-derived for many still views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from mcbench.body.model import BodyModel
+from mcbench.fitting.depth_order import DepthOrder
+from mcbench.fitting.scene_images import SceneImages
+
+Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: Points of the surface that colours are kept of, and how many near a point of the rim it is compared with.
+_SAMPLES, _NEAR = 2000, 16
+#: A sample's colour is taken where the surface faces the camera by this cosine at least.
+_FACING = 0.5
+#: Difference of colours (of 255) at which a pixel is as likely of the body as not is 1.18 times this.
+_COLOUR_SD = 14.0
+#: Pixels on either side of a boundary that must be of the body, or not.
+_SIDE = 4
+_INSIDE, _OUTSIDE = 0.6, 0.25
+#: Least contrast across a boundary, of 255.
+_CONTRAST = 25.0
+#: One reading a cell of so many pixels.
+_SPACING_PX = 5.0
+#: Pixels outwards from the rim at which the own body must not be met again: its outline is inside itself there.
+_CLEAR_PX = (5.0, 8.0, 11.0)
+_MARGIN = 4  # px of a profile beyond the reach on either side
+
+
+@dataclass(frozen=True)
+class ContourReadings:
+    """M points of a body's outline that images show.
+
+    Attributes
+    ----------
+    edge : (M, 2) vertices whose middle is on the rim.
+    view : (M,) index into the views.
+    normal : (M, 2) unit, outwards, in the image.
+    place : (M,) px, where along the normal the outline is: n . pixel.
+    depth : (M,) of the rim, metres.
+    spacing_px : about how far apart they are on an outline, px.
+    tried : how many points of the rim were looked at.
+    """
+
+    edge: IntArray
+    view: IntArray
+    normal: Array
+    place: Array
+    depth: Array
+    spacing_px: float
+    tried: int
+
+    def __len__(self) -> int:
+        return len(self.view)
+
+
+@dataclass(frozen=True)
+class SurfaceTopology:
+    """What is to be known of a body's mesh, whatever its pose.
+
+    Attributes
+    ----------
+    faces : (F, 3). edge : (E, 2) vertices of the edges that two faces of the skin share, and `edge_faces` (E, 2) these.
+    samples : (S,) vertices that colours are kept of. near_samples : (V, N) those near each vertex.
+    """
+
+    faces: IntArray
+    edge: IntArray
+    edge_faces: IntArray
+    samples: IntArray
+    near_samples: IntArray
+
+    @classmethod
+    def of_body(cls, body: BodyModel) -> SurfaceTopology:
+        edge, edge_faces = _inner_edges(body.faces)
+        skin = body.skin_mask[edge].all(1)
+        samples = _spread(body, _SAMPLES)
+        near = cKDTree(body.v_template[samples]).query(body.v_template, k=_NEAR)[1]
+        return cls(body.faces, edge[skin], edge_faces[skin], samples, near.astype(np.int64))
+
+
+def _inner_edges(faces: IntArray) -> tuple[IntArray, IntArray]:
+    """Edges (E, 2) that two faces share, and the two (E, 2)."""
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    owner = np.tile(np.arange(len(faces)), 3)
+    order = np.lexsort((edges[:, 1], edges[:, 0]))
+    edges, owner = edges[order], owner[order]
+    first = np.flatnonzero((edges[1:] == edges[:-1]).all(1))
+    return edges[first], np.stack([owner[first], owner[first + 1]], axis=1)
+
+
+def _spread(body: BodyModel, count: int) -> IntArray:
+    """About `count` vertices of the skin, one a cube of space: evenly, however dense the mesh is."""
+    skin = np.flatnonzero(body.skin_mask)
+    low, high = 0.002, 0.2
+    chosen = skin
+    for _ in range(24):
+        side = np.sqrt(low * high)
+        cells = np.floor(body.v_template[skin] / side).astype(np.int64)
+        chosen = skin[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+        low, high = (side, high) if len(chosen) > count else (low, side)
+    return chosen
+
+
+@dataclass(frozen=True)
+class ContourFinder:
+    """Finds outlines in the images of a scene, in metres, of bodies with the topology given."""
+
+    topology: SurfaceTopology
+    images: SceneImages
+
+    def find(self, vertices: Array, order: DepthOrder, person: int, reach: int) -> ContourReadings:
+        """The outline of a body near where it is fitted.
+
+        Parameters
+        ----------
+        vertices : (V, 3) of the body, metres.
+        order : who is in front of whom, with this body as its `person`.
+        reach : how far from the fitted rim the outline may be, px.
+        """
+        rims = self._rims(vertices, order, person, reach)
+        edge, view, middle, normal, depth = rims
+        tried = len(view)
+        if not tried:
+            return ContourReadings(edge, view, normal, np.zeros(0), depth, _SPACING_PX, 0)
+        colours = self._colours(vertices, order, person)[self.topology.near_samples[edge[:, 0]]]
+        profile, steps = self._profiles(view, middle, normal, reach)
+        place, good = boundary(profile, colours, steps)
+        at = (middle * normal).sum(1) + place
+        return ContourReadings(edge[good], view[good], normal[good], at[good], depth[good], _SPACING_PX, tried)
+
+    def _rims(
+        self, vertices: Array, order: DepthOrder, person: int, reach: int
+    ) -> tuple[IntArray, IntArray, Array, Array, Array]:
+        """The rim's points to look at: edges (M, 2), views (M,), middles and normals (M, 2) px, depths (M,)."""
+        top, views = self.topology, self.images.views
+        corners = vertices[top.faces]
+        face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        offset = (face_normal * corners[:, 0]).sum(1)
+        found = []
+        for view, (projection, center, size) in enumerate(
+            zip(views.projection, views.centers, views.size, strict=True)
+        ):
+            facing = np.asarray(face_normal @ center > offset)
+            rim = np.flatnonzero(facing[top.edge_faces[:, 0]] != facing[top.edge_faces[:, 1]])
+            edge = top.edge[rim]
+            cam = vertices[edge] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
+            depth = cam[..., 2].mean(1)
+            ahead = (cam[..., 2] > 0.05).all(1)
+            edge, rim, cam, depth = edge[ahead], rim[ahead], cam[ahead], depth[ahead]
+            pixels = cam[..., :2] / cam[..., 2:]
+            middle = pixels.mean(1)
+            # outwards: across the line of sight, the surface's normal on the rim
+            across = face_normal[top.edge_faces[rim]].sum(1)
+            moved = across @ projection[:, :3].T
+            normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
+            normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+            border = reach + _MARGIN + 1
+            keep = ((middle > border) & (middle < size - border)).all(1)
+            keep[keep] = order.free_rim(person, view, middle[keep], normal[keep], depth[keep], _CLEAR_PX)
+            chosen = np.flatnonzero(keep)
+            cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
+            chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+            found.append((edge[chosen], np.full(len(chosen), view), middle[chosen], normal[chosen], depth[chosen]))
+        edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return edges, view_of, middles, normals, depths
+
+    def _colours(self, vertices: Array, order: DepthOrder, person: int) -> npt.NDArray[np.float32]:
+        """(S, 3) the median colour of each sample of the surface over the views that face it; NaN where none does."""
+        samples, views = self.topology.samples, self.images.views
+        points = vertices[samples]
+        normals = vertex_normals(vertices, self.topology.faces)[samples]
+        seen = np.full((len(views), len(samples), 3), np.nan, dtype=np.float32)
+        for view, (image, projection, center, size) in enumerate(
+            zip(self.images.pixels, views.projection, views.centers, views.size, strict=True)
+        ):
+            cam = points @ projection[:, :3].T + projection[:, 3]
+            pixels = cam[:, :2] / np.maximum(cam[:, 2:], 1e-6)
+            rays = center - points
+            facing = (rays * normals).sum(1) > _FACING * np.linalg.norm(rays, axis=1)
+            good = facing & (cam[:, 2] > 0.05) & (pixels > 1).all(1) & (pixels < size - 2).all(1)
+            good[good] = order.in_front(person, view, pixels[good], cam[good, 2])
+            seen[view, good] = _sample(image, pixels[good])
+        return _median_over_views(seen)
+
+    def _profiles(
+        self, view: IntArray, middle: Array, normal: Array, reach: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Colours (M, T, 3) along the normals, at T steps (px)."""
+        steps = np.arange(-reach - _MARGIN, reach + _MARGIN + 1)
+        points = middle[:, None] + steps[:, None] * normal[:, None]
+        profile = np.empty((len(view), len(steps), 3), dtype=np.float32)
+        for index in np.unique(view):
+            here = view == index
+            profile[here] = _sample(self.images.pixels[index], points[here])
+        return profile, steps
+
+
+def boundary(
+    profile: npt.NDArray[np.float32], colours: npt.NDArray[np.float32], steps: npt.NDArray[np.int64]
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Where profiles leave a body, px along `steps`, and whether they surely do there.
+
+    Parameters
+    ----------
+    profile : (M, T, 3) colours from inside to outside. colours : (M, N, 3) those of the body nearby, NaN unknown.
+    steps : (T,) px, one apart.
+    """
+    known = np.asarray(np.isfinite(colours).all(-1))
+    palette = np.where(known[..., None], colours, 1e4)
+    squared = (
+        (profile**2).sum(-1)[:, :, None] + (palette**2).sum(-1)[:, None] - 2 * profile @ palette.transpose(0, 2, 1)
+    ).min(-1)
+    own = np.exp(-0.5 * np.maximum(squared, 0) / _COLOUR_SD**2)
+    balance = np.cumsum(own - 0.5, axis=1)
+    score = 2 * balance - balance[:, -1:]  # the body up to here, others from here on
+    count, rows = len(steps), np.arange(len(profile))
+    last = _MARGIN + score[:, _MARGIN : count - _MARGIN - 1].argmax(1)
+    inwards = own[rows[:, None], last[:, None] - np.arange(_SIDE)].mean(1)
+    outwards = own[rows[:, None], last[:, None] + 1 + np.arange(1, _SIDE)].mean(1)
+    good = (inwards > _INSIDE) & (outwards < _OUTSIDE) & known.any(axis=1)
+    good &= (last > _MARGIN) & (last < count - _MARGIN - 2)
+    # pixels on the boundary are mixtures of both sides: their shares of the body tell where it runs
+    inner = (profile[rows, last - 3] + profile[rows, last - 2]) / 2
+    outer = (profile[rows, last + 3] + profile[rows, last + 4]) / 2
+    contrast = inner - outer
+    strength = (contrast**2).sum(-1)
+    mixed = profile[rows[:, None], last[:, None] + np.arange(-1, 3)] - outer[:, None]
+    share = np.clip((mixed * contrast[:, None]).sum(-1) / np.maximum(strength, 1e-6)[:, None], 0, 1)
+    place = steps[last] - 1.5 + share.sum(1)
+    return place.astype(np.float64), good & (strength > _CONTRAST**2)
+
+
+def vertex_normals(vertices: Array, faces: IntArray) -> Array:
+    """Unit normals (V, 3), outwards: the mean of the faces around, by area."""
+    corners = vertices[faces]
+    face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat, spread = faces.ravel(), np.repeat(face_normal, 3, axis=0)
+    total = np.stack([np.bincount(flat, spread[:, axis], minlength=len(vertices)) for axis in range(3)], axis=1)
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+
+def _median_over_views(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Median (S, C) of values (F, S, C) that are NaN where unknown; NaN where all are."""
+    ordered = np.sort(values, axis=0)  # NaN last
+    count = np.isfinite(values[..., 0]).sum(0)
+    middle = np.maximum(count - 1, 0)
+    column = np.arange(values.shape[1])
+    return (ordered[middle // 2, column] + ordered[(middle + 1) // 2, column]) / 2
+
+
+def _sample(image: npt.NDArray[np.uint8], points: Array) -> npt.NDArray[np.float32]:
+    """Colours (..., 3) at points (..., 2) px, bilinear."""
+    at = (points.reshape(-1, 2) - 0.5).astype(np.float32)
+    # remap takes no more than 32767 columns
+    rows = -(-len(at) // 4096)
+    padded = np.zeros((rows * 4096, 2), dtype=np.float32)
+    padded[: len(at)] = at
+    grid = padded.reshape(rows, 4096, 2)
+    if not rows:
+        return np.zeros((*points.shape[:-1], 3), dtype=np.float32)
+    values = cv2.remap(image, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR).reshape(-1, 3)[: len(at)]
+    return values.reshape(*points.shape[:-1], 3).astype(np.float32)
