@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
 from mcbench.joints import FACE68_FLIP
@@ -29,8 +28,6 @@ Indices = npt.NDArray[np.int64]
 #: A point of the mesh: weights of vertices, which sum to one.
 Point = dict[int, float]
 
-_MIDDLING = {name: [0.5] for name in ("gender", "muscle", "weight", "height", "proportions")}
-_MIDDLING |= {"age": [0.6], "african": [1 / 3], "asian": [1 / 3], "caucasian": [1 / 3]}
 _BROW_ACTIONS = ("browDownRight", "browInnerUp", "browOuterUpRight")
 # Rings of edges, counted outwards from where the skin ends: the lids' edge, the line where the lips meet, the edge of
 # the lips' red above and, between two rings, below.
@@ -107,7 +104,7 @@ class _Head:
 
     @classmethod
     def of(cls, rig: AnnyRig) -> _Head:
-        shapes = rig.shape(_MIDDLING)
+        shapes = rig.middling
         vertices = shapes.vertices[0]
         inner = rig.inner_faces()
         skin = rig.faces[~inner]
@@ -119,21 +116,17 @@ class _Head:
         edges = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
         one_way = sparse.csr_matrix((np.ones(len(edges)), tuple(edges.T)), shape=(len(vertices),) * 2)
         head = (rig.part == PARTS.index("head")) | (rig.part == PARTS.index("neck"))
-        _, mirror = cKDTree(rig.template()).query(rig.template() * [-1, 1, 1])
         names, weights = rig.coco_regressor()
         eye, ear = shapes.heads[0, rig.bone("eye.R")], weights[names.index("right_ear")] @ vertices
-        on_profile = (mirror == np.arange(len(mirror))) & rig.skin_mask & head
+        on_profile = (rig.mirror == np.arange(len(rig.mirror))) & rig.skin_mask & head
         in_front = vertices[:, 1] < eye[1] + 0.02
         middle = np.flatnonzero(on_profile & in_front & (vertices[:, 2] < eye[2] + 0.02))
-        moved = [
-            np.linalg.norm(rig.shape(_MIDDLING, None, {name: [1.0]}).vertices[0] - vertices, axis=1)
-            for name in _BROW_ACTIONS
-        ]
+        moved = [np.linalg.norm(rig.face_moves[rig.facial_actions.index(name)], axis=1) for name in _BROW_ACTIONS]
         return cls(
             vertices,
             normals,
             skin[head[skin].all(1) & (vertices[skin, 1] < ear[1]).all(1)],
-            mirror,
+            rig.mirror,
             sparse.csr_matrix(one_way + one_way.T > 0),
             np.intersect1d(rig.faces[inner], skin),
             middle[np.argsort(-vertices[middle, 2])],

@@ -84,7 +84,7 @@ def make_people(rng: np.random.Generator, poses: list[Pose]) -> list[Person]:
                 vertices,
                 shapes.vertices[i],
                 rig.smpl24_from_bones(heads),
-                _hands(rig, vertices, heads),
+                rig.hand_points(vertices, heads),
                 colours,
                 cloth,
                 _seat(rig, vertices, heads) if pose.seated else None,
@@ -113,20 +113,6 @@ def _seat(rig: AnnyRig, vertices: Array, heads: Array) -> Array:
     near = np.linalg.norm(vertices[:, :2] - pelvis[:2], axis=1) < 0.2
     trunk = np.isin(rig.part, [PARTS.index("torso"), PARTS.index("thigh")])
     return np.array([pelvis[0], pelvis[1] + 0.05, vertices[near & trunk, 2].min() - 0.005])
-
-
-def _hands(rig: AnnyRig, vertices: Array, heads: Array) -> Array:
-    """(2, 21, 3) wrist, then thumb, index, middle, ring, pinky, each from base to tip."""
-    out = np.empty((2, 21, 3))
-    for h, suffix in enumerate((".L", ".R")):
-        out[h, 0] = heads[rig.bone("wrist" + suffix)]
-        for finger in range(1, 6):
-            bones = [rig.bone(f"finger{finger}-{i}{suffix}") for i in (1, 2, 3)]
-            out[h, 4 * finger - 3 : 4 * finger] = heads[bones]
-            along = heads[bones[2]] - heads[bones[1]]
-            own = np.flatnonzero(rig.skinning[:, bones[2]] > 0.5)
-            out[h, 4 * finger] = vertices[own[(vertices[own] @ along).argmax()]]
-    return out
 
 
 def _looks(rng: np.random.Generator, rig: AnnyRig, rest: Array, female: bool) -> tuple[Array, npt.NDArray[np.bool_]]:
