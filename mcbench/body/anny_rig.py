@@ -18,15 +18,18 @@ import torch
 from anny.face_segmentation import get_face_segmentation_mask
 from anny.keypoints import KeypointsRegressor
 from anny.shape_distribution import SimpleShapeDistribution
+from scipy.spatial import cKDTree
 
 from mcbench.body.anthropometry import People
-from mcbench.joints import SMPL24
+from mcbench.joints import SMPL24, JointSet
 
 Array = npt.NDArray[np.float64]
 
 _INNER = ("eye_back", "eye_front", "eye_cavity")
 _INNER_LABELS = (*(f"{n}.{side}" for n in _INNER for side in "LR"), "mouth_cavity", "tongue")
-#: SMPL's joints by the bones at whose heads they lie (their mean).
+#: The numbers that anny gives the fingers, in the order in which `hand21` has them.
+FINGERS = {"thumb": 1, "index": 2, "middle": 3, "ring": 4, "pinky": 5}
+#: SMPL's and SMPL-X's joints by the bones at whose heads they lie (their mean); the jaw has no bone.
 _JOINT_BONES = {
     "pelvis": ("root",),
     "hip": ("upperleg01",),
@@ -43,7 +46,13 @@ _JOINT_BONES = {
     "elbow": ("lowerarm01",),
     "wrist": ("wrist",),
     "hand": tuple(f"finger{i}-1" for i in range(2, 6)),
+    "jaw": (),
+    "eye_smplhf": ("eye",),
+    **{f"{finger}{i}": (f"finger{number}-{i}",) for finger, number in FINGERS.items() for i in (1, 2, 3)},
 }
+_SIDES = {"left": ".L", "right": ".R"}
+#: Moves of vertices (m) that are nothing but errors of rounding.
+_ROUNDING = 1e-9
 #: Parts of the body, by the bone that moves a vertex most.
 PARTS = ("torso", "neck", "head", "upper_arm", "forearm", "hand", "thigh", "shank", "foot")
 _PART_OF_BONE = {
@@ -190,21 +199,82 @@ class AnnyRig:
         """`smpl24` joints (..., 24, 3) from the bones' heads (..., 104, 3)."""
         return np.stack([heads[..., bones, :].mean(-2) for bones in self.joint_bones()], axis=-2)
 
-    def joint_bones(self) -> list[list[int]]:
-        """Bones at whose heads each `smpl24` joint lies."""
+    def joint_bones(self, joints: JointSet = SMPL24) -> list[list[int]]:
+        """Bones at whose heads each joint of `smpl24` or `smplx55` lies."""
         found = []
-        for joint in SMPL24.joints:
-            side = {"left": ".L", "right": ".R"}.get(joint.split("_")[0], "")
-            found.append([self.bone(name + side) for name in _JOINT_BONES[joint.split("_")[-1]]])
+        for joint in joints.joints:
+            side, _, own = joint.partition("_")
+            name, suffix = (own, _SIDES[side]) if side in _SIDES else (joint, "")
+            found.append([self.bone(bone + suffix) for bone in _JOINT_BONES[name]])
         return found
 
-    def smpl24_of_bone(self) -> npt.NDArray[np.int64]:
-        """The `smpl24` joint (104,) that moves each bone: its own, else that of its nearest ancestor with one."""
-        own = {bone: joint for joint, bones in enumerate(self.joint_bones()) for bone in bones}
+    def joint_of_bone(self, joints: JointSet = SMPL24) -> npt.NDArray[np.int64]:
+        """The joint (104,) that moves each bone: its own, else that of its nearest ancestor with one."""
+        own = {bone: joint for joint, bones in enumerate(self.joint_bones(joints)) for bone in bones}
         found = np.zeros(len(self.bones), dtype=np.int64)
         for i, parent in enumerate(self.parents):
             found[i] = own.get(i, 0 if parent < 0 else found[parent])
         return found
+
+    @functools.cached_property
+    def middling(self) -> RestShapes:
+        """One body, in the middle of all phenotypes."""
+        middle = dict.fromkeys(("gender", "muscle", "weight", "height", "proportions"), 0.5)
+        return self.shape({**middle, "age": 0.6, **dict.fromkeys(("african", "asian", "caucasian"), 1 / 3)})
+
+    @functools.cached_property
+    def face_moves(self) -> Array:
+        """What each of `facial_actions` does in full: moves (A, V, 3) of vertices at rest, m, alike on all bodies."""
+        count = len(self.facial_actions)
+        strength = dict(zip(self.facial_actions, np.eye(count + 1)[:count], strict=True))
+        bodies = self.shape({"gender": np.full(count + 1, 0.5)}, None, strength).vertices
+        moves = bodies[:count] - bodies[count]
+        return np.where(np.abs(moves) < _ROUNDING, 0.0, moves)
+
+    def finger_bones(self, side: str, finger: str) -> list[int]:
+        """The three bones of a finger of the "left" or "right" hand, from the base."""
+        return [self.bone(f"finger{FINGERS[finger]}-{i}{_SIDES[side]}") for i in (1, 2, 3)]
+
+    @functools.cached_property
+    def mirror(self) -> npt.NDArray[np.int64]:
+        """The vertex (V,) on the other side of each; the mesh mirrors exactly."""
+        template = self.template()
+        return np.asarray(cKDTree(template).query(template * [-1, 1, 1])[1], dtype=np.int64)
+
+    @functools.cached_property
+    def fingertips(self) -> npt.NDArray[np.int64]:
+        """Vertices (2, 5) at the tips of the fingers of the left and the right hand: the farthest along the finger."""
+        vertices, heads = self.middling.vertices[0], self.middling.heads[0]
+        tips = np.empty((2, 5), dtype=np.int64)
+        for h, side in enumerate(_SIDES):
+            for f, finger in enumerate(FINGERS):
+                _, middle, last = self.finger_bones(side, finger)
+                own = np.flatnonzero(self.skinning[:, last] > 0.5)
+                tips[h, f] = own[(vertices[own] @ (heads[last] - heads[middle])).argmax()]
+        return tips
+
+    def hand_points(self, vertices: Array, heads: Array) -> Array:
+        """Points (..., 2, 21, 3) of the left and the right hand, in the order of `hand21`: wrist, then of every finger
+        its three joints and its tip; from vertices (..., V, 3) and heads (..., 104, 3)."""
+        hands = []
+        for h, side in enumerate(_SIDES):
+            points = [heads[..., self.bone("wrist" + _SIDES[side]), :]]
+            for f, finger in enumerate(FINGERS):
+                points += [heads[..., bone, :] for bone in self.finger_bones(side, finger)]
+                points.append(vertices[..., self.fingertips[h, f], :])
+            hands.append(np.stack(points, axis=-2))
+        return np.stack(hands, axis=-3)
+
+    def finger_axis(self, heads: Array, side: str, finger: str) -> Array:
+        """Unit axis (3,) about which the joints of a finger bend towards the palm, from heads (104, 3) at rest."""
+        index, pinky = (heads[self.finger_bones(side, name)[0]] for name in ("index", "pinky"))
+        across = _unit(index - pinky)
+        base, middle, _ = (heads[bone] for bone in self.finger_bones(side, finger))
+        along = _unit(middle - base)
+        axis = _unit(across - (across @ along) * along)
+        # towards the palm, where the thumb is
+        palm = heads[self.finger_bones(side, "thumb")[1]] - heads[self.finger_bones(side, "middle")[0]]
+        return -axis if np.cross(axis, along) @ palm < 0 else axis
 
     def phenotypes(self, people: People, rng: np.random.Generator) -> dict[str, Array]:
         """Phenotypes of people: age, sex and stature as given, the rest drawn about the middle."""
@@ -243,6 +313,10 @@ class AnnyRig:
     def inner_faces(self) -> npt.NDArray[np.bool_]:
         """(F,) faces of eyes and of the inside of the mouth."""
         return np.asarray(~self.skin_mask[self.faces].all(1))
+
+
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def _part(bone: str) -> str:

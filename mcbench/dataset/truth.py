@@ -52,8 +52,10 @@ class SceneTruth:
     box : (F, P, 4) x0, y0, x1, y1 of the visible pixels; NaN where none.
     vertices : (P, V, 3) of the open body's topology, or (P, 0, 3) where unknown.
     vertices_visible : (P, V) int32, number of frames in which a vertex is visible; (P, 0) where unknown.
-    hands : (P, 2, 21, 3) left then right, or NaN; hands_px : (F, P, 2) longer side of a visible hand's box, px.
-    face : (P, 51, 3) landmarks, or NaN; face_px : (F, P) longer side of a visible face's box, px.
+    hands : (P, 2, 21, 3) left then right, `hand21`, or NaN. hands_px : (F, P, 2) longer side of a visible hand's
+        box, px.
+    face : (P, 51, 3) landmarks `face_17` to `face_67`, or NaN. face_px : (F, P) longer side of a visible face's box,
+        px.
     moved : (F, P, 3) translation of a person relative to the first frame, metres (zero for who stands still).
     info : difficulty, planted failure, seed, statures, …
     """

@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from mcbench.body.model import BodyModel
-from mcbench.body.open_body import farthest_points, learn_mean
+from mcbench.body.sparse_mean import farthest_points, learn_mean
 from mcbench.cameras.triangulation import reprojection
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.joints import joint_set

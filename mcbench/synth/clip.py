@@ -234,7 +234,7 @@ def _truth(clip: str, scenes: list[Scene], parts: list[_Filmed], info: dict) -> 
         vertices=_stack([p.vertices for p in people], (vertex_number, 3)),
         vertices_visible=np.concatenate([p.vertex_count for p in parts]),
         hands=_stack([p.hands for p in people], (2, 21, 3)),
-        face=np.full((total, 51, 3), np.nan),
+        face=_stack([p.face for p in people], (51, 3)),
         info={**info, "people": [p.info for p in people], "measured": measured},
         **{name: np.concatenate(values) for name, values in fields.items()},
     )

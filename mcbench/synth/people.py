@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,15 @@ from scipy.spatial import cKDTree
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
 from mcbench.body.anthropometry import sample_people
+from mcbench.body.face_landmarks import face_landmarks
 from mcbench.body.rotations import exp_so3
 from mcbench.synth.poses import Pose, bone_rotations, individual
 
 Array = npt.NDArray[np.float64]
 
 _CLEARANCE_M = 0.02
+#: Landmarks of the contour, which come first and are no truth: where a face ends depends on where it is seen from.
+_CONTOUR = 17
 _SKIN = np.array([[0.95, 0.78, 0.67], [0.88, 0.68, 0.55], [0.74, 0.53, 0.40], [0.55, 0.37, 0.26], [0.38, 0.25, 0.18]])
 _HAIR = np.array([[0.08, 0.06, 0.05], [0.22, 0.14, 0.09], [0.42, 0.29, 0.17], [0.72, 0.58, 0.36], [0.6, 0.6, 0.6]])
 _EXPRESSIONS = (
@@ -34,7 +37,8 @@ class Person:
     Attributes
     ----------
     vertices : (V, 3) of the open body's topology, metres, Z up. rest : (V, 3) at rest, for textures that move along.
-    joints : (24, 3) `smpl24`. hands : (2, 21, 3) left, right.
+    joints : (24, 3) `smpl24`. hands : (2, 21, 3) left, right, in the order of `hand21`. face : (51, 3) landmarks
+        `face_17` to `face_67`.
     colours : (V, 3) in [0, 1]. cloth : (V,) bool, covered by cloth. seat : top of a seat (x, y, z) or None.
     info : sex, age, stature, pose.
     """
@@ -43,6 +47,7 @@ class Person:
     rest: Array
     joints: Array
     hands: Array
+    face: Array
     colours: Array
     cloth: npt.NDArray[np.bool_]
     seat: Array | None
@@ -52,9 +57,9 @@ class Person:
         """Turned by `yaw` about the vertical and moved to `position` (2,) on the floor."""
         turn = exp_so3(np.array([0.0, 0.0, yaw]))
         shift = np.array([position[0], position[1], 0.0])
-        moved = [x @ turn.T + shift for x in (self.vertices, self.joints, self.hands)]
+        moved = {name: getattr(self, name) @ turn.T + shift for name in ("vertices", "joints", "hands", "face")}
         seat = None if self.seat is None else self.seat @ turn.T + shift
-        return Person(moved[0], self.rest, moved[1], moved[2], self.colours, self.cloth, seat, self.info)
+        return replace(self, **moved, seat=seat)
 
 
 def make_people(rng: np.random.Generator, poses: list[Pose]) -> list[Person]:
@@ -84,7 +89,8 @@ def make_people(rng: np.random.Generator, poses: list[Pose]) -> list[Person]:
                 vertices,
                 shapes.vertices[i],
                 rig.smpl24_from_bones(heads),
-                _hands(rig, vertices, heads),
+                rig.hand_points(vertices, heads),
+                face_landmarks().on(vertices)[_CONTOUR:],
                 colours,
                 cloth,
                 _seat(rig, vertices, heads) if pose.seated else None,
@@ -113,20 +119,6 @@ def _seat(rig: AnnyRig, vertices: Array, heads: Array) -> Array:
     near = np.linalg.norm(vertices[:, :2] - pelvis[:2], axis=1) < 0.2
     trunk = np.isin(rig.part, [PARTS.index("torso"), PARTS.index("thigh")])
     return np.array([pelvis[0], pelvis[1] + 0.05, vertices[near & trunk, 2].min() - 0.005])
-
-
-def _hands(rig: AnnyRig, vertices: Array, heads: Array) -> Array:
-    """(2, 21, 3) wrist, then thumb, index, middle, ring, pinky, each from base to tip."""
-    out = np.empty((2, 21, 3))
-    for h, suffix in enumerate((".L", ".R")):
-        out[h, 0] = heads[rig.bone("wrist" + suffix)]
-        for finger in range(1, 6):
-            bones = [rig.bone(f"finger{finger}-{i}{suffix}") for i in (1, 2, 3)]
-            out[h, 4 * finger - 3 : 4 * finger] = heads[bones]
-            along = heads[bones[2]] - heads[bones[1]]
-            own = np.flatnonzero(rig.skinning[:, bones[2]] > 0.5)
-            out[h, 4 * finger] = vertices[own[(vertices[own] @ along).argmax()]]
-    return out
 
 
 def _looks(rng: np.random.Generator, rig: AnnyRig, rest: Array, female: bool) -> tuple[Array, npt.NDArray[np.bool_]]:

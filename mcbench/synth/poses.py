@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.body.anny_rig import AnnyRig
+from mcbench.body.anny_rig import FINGERS, AnnyRig
 from mcbench.body.rotations import exp_so3
 
 Array = npt.NDArray[np.float64]
@@ -228,19 +228,10 @@ def _curl_fingers(
     rig: AnnyRig, heads: Array, rotations: Array, curl: float, suffix: str, rng: np.random.Generator
 ) -> None:
     """Bend the fingers' joints about the axis across the knuckles, the thumb a little."""
-    index, pinky = (heads[rig.bone(f"finger{i}-1{suffix}")] for i in (2, 5))
-    across = _unit(index - pinky)
-    for finger in range(1, 6):
-        base, middle = (heads[rig.bone(f"finger{finger}-{i}{suffix}")] for i in (1, 2))
-        along = _unit(middle - base)
-        axis = _unit(across - (across @ along) * along)
-        # towards the palm, where the thumb is
-        palm = heads[rig.bone(f"finger1-2{suffix}")] - heads[rig.bone(f"finger3-1{suffix}")]
-        if np.cross(axis, along) @ palm < 0:
-            axis = -axis
-        bend = (0.25 if finger == 1 else 1.0) * curl * rng.uniform(0.7, 1.3)
-        for i in (1, 2, 3):
-            rotations[rig.bone(f"finger{finger}-{i}{suffix}")] = exp_so3(axis * bend)
+    side = "left" if suffix == ".L" else "right"
+    for finger in FINGERS:
+        bend = (0.25 if finger == "thumb" else 1.0) * curl * rng.uniform(0.7, 1.3)
+        rotations[rig.finger_bones(side, finger)] = exp_so3(rig.finger_axis(heads, side, finger) * bend)
 
 
 def _level_foot(rig: AnnyRig, rotations: Array, suffix: str) -> Array:

@@ -31,7 +31,7 @@ def test_every_vertex_hangs_on_bones(rig: AnnyRig) -> None:
 
 
 def test_bones_belong_to_the_joints_that_move_them(rig: AnnyRig) -> None:
-    joint = dict(zip(rig.bones, (SMPL24.joints[j] for j in rig.smpl24_of_bone()), strict=True))
+    joint = dict(zip(rig.bones, (SMPL24.joints[j] for j in rig.joint_of_bone()), strict=True))
     known = {"root": "pelvis", "upperleg02.L": "left_hip", "lowerleg02.R": "right_knee", "toe3-2.L": "left_foot",
              "upperarm02.R": "right_shoulder", "lowerarm02.L": "left_elbow", "finger3-3.R": "right_hand",
              "metacarpal2.R": "right_wrist", "finger1-3.L": "left_wrist", "eye.L": "head", "neck03": "neck",
@@ -132,7 +132,7 @@ def test_turns_add_up_along_the_arm(rig: AnnyRig, shapes: RestShapes) -> None:
     at_elbow = heads[0] + first @ (heads[elbow] - heads[0])
     np.testing.assert_allclose(moved[elbow], at_elbow, atol=1e-12)
     np.testing.assert_allclose(moved[wrist], at_elbow + first @ second @ (heads[wrist] - heads[elbow]), atol=1e-12)
-    of_hand = np.isin(rig.smpl24_of_bone(), [SMPL24.index("right_wrist"), SMPL24.index("right_hand")])
+    of_hand = np.isin(rig.joint_of_bone(), [SMPL24.index("right_wrist"), SMPL24.index("right_hand")])
     hand = rig.skinning[:, of_hand].sum(1) > 1 - 1e-9
     assert hand.sum() > 500
     expected = (rest[hand] - heads[elbow]) @ (first @ second).T + at_elbow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import sys
 import types
@@ -14,7 +15,7 @@ import pytest
 from body.hand_made import VERTICES, Arrays, pose_by_hand, smpl_arrays
 from scipy import sparse
 
-from mcbench.body.model import load_body, open_body_path, vertex_areas
+from mcbench.body.model import OPEN_BODY, OPEN_BODY_VERSION, OPEN_BODY_X, load_body, open_body_path, vertex_areas
 from mcbench.body.rotations import exp_so3
 from mcbench.dataset.files import write_npz
 from mcbench.errors import InputError
@@ -231,6 +232,25 @@ def test_files_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_body()
     assert (caught.value.reason, caught.value.path) == ("no_body", open_body_path())
     assert open_body_path().is_relative_to(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("told", [{"version": 1}, {}, None])
+def test_an_open_body_of_another_version_is_to_be_built_again(
+    told: dict | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCBENCH_CACHE", str(tmp_path))
+    for name, kind in ((OPEN_BODY, {}), (OPEN_BODY_X, {"joints": 55, "components": 20})):
+        path = open_body_path(name)
+        path.parent.mkdir(exist_ok=True)
+        said = {} if told is None else {"provenance": np.array(json.dumps(told))}
+        as_npz({**smpl_arrays(**kind), **said}, path)
+        with pytest.raises(InputError, match="another version") as caught:
+            load_body(name)
+        assert (caught.value.reason, caught.value.path) == ("no_body", path)
+        now = {"provenance": np.array(json.dumps({"version": OPEN_BODY_VERSION}))}
+        as_npz({**smpl_arrays(**kind), **now}, path)
+        assert load_body(name).name == load_body(Path(name)).name == name
+    assert load_body().n_joints == 24
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from scipy.spatial import cKDTree
 
 from mcbench.body.anny_rig import AnnyRig
 from mcbench.body.anthropometry import People
-from mcbench.body.model import N_BETAS, BodyModel, vertex_areas
-from mcbench.body.open_body import VERSION, farthest_points, fold_skinning, learn_mean, principal_components, t_pose
+from mcbench.body.model import N_BETAS, OPEN_BODY_VERSION, BodyModel, vertex_areas
+from mcbench.body.open_body import fold_skinning, principal_components
+from mcbench.body.population import t_pose
 from mcbench.body.rotations import exp_so3
 from mcbench.joints import BLAZEPOSE33, BODY25, BODY25B, COCO17, SMPL24, SMPL24_PARENTS
 
@@ -164,36 +165,8 @@ def test_keypoints_stay_at_their_joints_when_limbs_bend(open_body: BodyModel) ->
 
 def test_it_says_where_it_comes_from(open_body: BodyModel) -> None:
     info = json.loads(open_body.info)
-    assert info["version"] == VERSION and "CC0" in info["made_from"]
+    assert info["version"] == OPEN_BODY_VERSION and "CC0" in info["made_from"]
     assert open_body.name == "open_smpl" and open_body.posedirs is None
-
-
-def test_farthest_points_spread() -> None:
-    line = np.array([[x, 0.0, 0.0] for x in (0, 1, 2, 3, 4, 5, 6, 7, 8)])
-    assert farthest_points(line, 1).tolist() == [4]
-    assert set(farthest_points(line, 3).tolist()) == {4, 0, 8}
-    assert set(farthest_points(line, 5).tolist()) == {4, 0, 8, 2, 6}
-    assert sorted(farthest_points(line, 99).tolist()) == list(range(9))
-
-
-def test_a_mean_of_vertices_is_found_again() -> None:
-    rng = np.random.default_rng(0)
-    bodies = rng.normal(0, 1, (30, 12, 3))
-    true = {2: 0.5, 5: 0.3, 9: 0.2}
-    targets = sum(weight * bodies[:, vertex] for vertex, weight in true.items())
-    mean = learn_mean(bodies, np.asarray(targets), np.array([1, 2, 5, 7, 9, 11]))
-    assert mean.vertices.tolist() == [2, 5, 9] and mean.rms < 1e-9
-    np.testing.assert_allclose(mean.weights, [0.5, 0.3, 0.2], atol=1e-9)
-
-
-def test_a_mean_that_cannot_be_reached_is_as_near_as_shares_come() -> None:
-    """Beyond the last of two vertices: all weight on it, and the distance is told."""
-    rng = np.random.default_rng(1)
-    bodies = np.stack([rng.normal(0, 1, (20, 3))] * 2, axis=1)
-    bodies[:, 1, 0] += 1.0
-    mean = learn_mean(bodies, bodies[:, 1] + [0.5, 0, 0], np.array([0, 1]))
-    assert mean.vertices.tolist() == [1] and mean.weights.tolist() == [1.0]
-    assert mean.rms == pytest.approx(0.5)
 
 
 def test_principal_components_of_a_known_population() -> None:

@@ -17,6 +17,7 @@ def test_an_empty_cache_is_told_with_the_command_that_fills_it(tmp_path: Path, m
     checks = {c["what"]: c for c in json.loads(result.stdout)["checks"]}
     assert result.exit_code == 1
     assert (checks["open body"]["status"], checks["open body"]["advice"]) == ("missing", "mcbench body")
+    assert checks["open body with hands and face"]["advice"] == "mcbench body"
     assert (checks["weights"]["status"], checks["weights"]["advice"]) == ("missing", "mcbench weights")
     assert checks["numpy"]["status"] == "ok"
     assert not (tmp_path / "empty").exists()

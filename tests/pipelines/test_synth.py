@@ -11,6 +11,7 @@ import pytest
 from running import mcbench
 
 from mcbench.dataset.truth import SceneTruth
+from mcbench.joints import SMPL24
 from mcbench.pipelines.synth import SynthSettings, jobs_of
 
 SMALL = ("--scenes", 0, "--people", 1, "--frames", 4, "--size", "192x108", "--seed", 3, "--workers", 1)
@@ -36,6 +37,12 @@ def test_clip_and_truth_agree(rendered: Path) -> None:
     low, high = truth.box[:, :, None, :2], truth.box[:, :, None, 2:]
     inside = ((pixels > low - 12) & (pixels < high + 12)).all(-1)
     assert inside[truth.joints_visible].mean() > 0.99
+    # hands and faces are of the same people, in the same place
+    for points in (truth.hands.reshape(2, 42, 3), truth.face):
+        assert np.isfinite(points).all()
+        assert np.linalg.norm(points[:, :, None] - truth.vertices[:, None], axis=-1).min(2).max() < 0.02
+    head = np.linalg.norm(truth.face.mean(1) - truth.joints[:, SMPL24.index("head")], axis=1)
+    assert truth.face.shape == (2, 51, 3) and head.max() < 0.16
 
 
 def test_the_summary_says_what_was_measured(rendered: Path) -> None:

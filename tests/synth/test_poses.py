@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mcbench.body.anny_rig import AnnyRig
+from mcbench.body.face_landmarks import face_landmarks
 from mcbench.joints import SMPL24
 from mcbench.synth.people import collides, make_people
 from mcbench.synth.poses import Limb, Pose, bone_rotations, sample_pose
@@ -77,10 +78,26 @@ def test_people_stand_on_the_floor_and_are_as_tall_as_people():
         assert reach.min() > 0.02 and reach.max() < 0.25
 
 
+def test_faces_are_on_their_heads_and_look_ahead():
+    rng = np.random.default_rng(6)
+    for person in make_people(rng, [sample_pose(rng) for _ in range(4)]):
+        assert person.face.shape == (51, 3)
+        head, neck = (person.joints[SMPL24.index(name)] for name in ("head", "neck"))
+        middle = person.face.mean(0)
+        assert 0.05 < np.linalg.norm(middle - head) < 0.16
+        nose, eyes = person.face[13], person.face[19:31].mean(0)  # landmarks 30 and 36 to 47
+        ears = person.vertices[face_landmarks().corners[[0, 16], 0]].mean(0)
+        assert (nose - eyes) @ (eyes - ears) > 0  # away from the ears
+        assert (eyes - person.face[31:].mean(0)) @ (head - neck) > 0  # above the mouth
+
+
 def test_placing_moves_and_turns_all_alike():
     person = make_people(np.random.default_rng(1), [sample_pose(np.random.default_rng(1))])[0]
     placed = person.placed(np.array([2.0, -1.0]), np.pi / 2)
     turned = person.joints @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]]) + [2, -1, 0]
     np.testing.assert_allclose(placed.joints, turned, atol=1e-9)
+    np.testing.assert_allclose(placed.face, face_landmarks().on(placed.vertices)[17:], atol=1e-9)
+    assert not np.allclose(placed.face, person.face)
+    np.testing.assert_array_equal(placed.hands[:, 4, :], placed.vertices[AnnyRig.load().fingertips[:, 0]])
     assert collides(placed, [placed.placed(np.zeros(2), 0.0)])
     assert not collides(person, [person.placed(np.array([3.0, 0.0]), 0.0)])
