@@ -35,9 +35,9 @@ _BASES = [HAND21.index(f"{finger}_1") for finger in ("index", "middle", "ring")]
 #: Without the outer joints of the fingers a region does not jump when they bend.
 _INNER = [i for i, name in enumerate(HAND21.joints) if not name.endswith(("_3", "_4")) or name == "thumb_3"]
 #: The same two numbers for the box of those points.
-_MARGIN, _SHIFT = 2.0, 0.15
+_MARGIN, _SHIFT = 2.1, 0.15
 #: Side of the region (m) at a body's hand, and where its middle lies beyond the wrist, in lengths of the palm.
-_BODY_SIDE, _BODY_CENTRE = 0.25, 1.2
+_BODY_SIDE, _BODY_CENTRE = 0.24, 1.2
 #: The surest keypoints of a body, so many, tell its size in the image.
 _SURE_KEYPOINTS = 16
 

@@ -105,7 +105,7 @@ def _exchanged(reading: Reading) -> Reading:
 def _tracks(people: People, views: Views, detector: Detector) -> list[list[_Member]]:
     rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
     return [
-        [_Member(*rows[row], flipped) for row, flipped in zip(track.rows.tolist(), track.flipped.tolist(), strict=True)]
+        [_Member(rows[row][0], rows[row][1], flipped) for row, flipped in zip(track.rows, track.flipped, strict=True)]
         for track in associate(views, flatten(detector, people))
     ]
 
