@@ -50,8 +50,7 @@ class PoseDetection:
         size = self._model.size
         raw, logits = self._model(image.crop(region, size) / 127.5 - 1.0)
         found = weighted_suppression(decode(raw, logits, self._anchors, min_score))
-        corners = region.to_image(found.box.reshape(-1, 2, 2) / size)
-        return SsdDetections(found.score, corners.reshape(-1, 4), region.to_image(found.keypoints / size))
+        return found.placed(region, size)
 
 
 def candidate_roi(keypoints: np.ndarray) -> Roi:

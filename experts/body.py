@@ -23,7 +23,7 @@ from mcbench.experts.blazepose import (
     PoseLandmark,
     candidate_roi,
 )
-from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.crops import Pyramid, Roi, search_regions
 from mcbench.experts.duplicates import SAME, distinct, limb_joints
 from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
@@ -176,23 +176,6 @@ def _best(looks: list[Landmarks]) -> Landmarks:
 
 def _one_of(landmarks: Landmarks, taken: list[Landmarks]) -> bool:
     return any(_distance(landmarks, one) < SAME for one in taken)
-
-
-def search_regions(width: int, height: int) -> list[Roi]:
-    """The squares in which candidates are searched: the whole image, and tiles that overlap by half."""
-    short, long = min(width, height), max(width, height)
-    middle = np.array([width / 2, height / 2])
-    regions = [Roi(middle, float(long)), Roi(middle, 1.3 * long)]
-    for side in (short, short * 0.6):
-        for y in _centers(height, side):
-            regions += [Roi(np.array([x, y]), side) for x in _centers(width, side)]
-    return regions
-
-
-def _centers(length: float, side: float) -> np.ndarray:
-    """Centres of the fewest segments of length `side` that cover `length` and overlap by half at least."""
-    count = 1 + int(np.ceil((length - side) / (side / 2) - 1e-6)) if length > side else 1
-    return np.linspace(side / 2, length - side / 2, count) if count > 1 else np.array([length / 2])
 
 
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:

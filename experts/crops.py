@@ -78,3 +78,20 @@ class Pyramid:
             half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
             self._levels.append(cv2.resize(last, half, interpolation=cv2.INTER_AREA))
         return self._levels[level]
+
+
+def search_regions(width: int, height: int) -> list[Roi]:
+    """The squares in which a detector searches an image: the whole image, and tiles that overlap by half."""
+    short, long = min(width, height), max(width, height)
+    middle = np.array([width / 2, height / 2])
+    regions = [Roi(middle, float(long)), Roi(middle, 1.3 * long)]
+    for side in (short, short * 0.6):
+        for y in _centers(height, side):
+            regions += [Roi(np.array([x, y]), side) for x in _centers(width, side)]
+    return regions
+
+
+def _centers(length: float, side: float) -> np.ndarray:
+    """Centres of the fewest segments of length `side` that cover `length` and overlap by half at least."""
+    count = 1 + int(np.ceil((length - side) / (side / 2) - 1e-6)) if length > side else 1
+    return np.linspace(side / 2, length - side / 2, count) if count > 1 else np.array([length / 2])

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcbench.experts.crops import Roi
+
 
 @dataclass(frozen=True)
 class SsdDetections:
@@ -25,6 +27,11 @@ class SsdDetections:
 
     def __getitem__(self, rows: np.ndarray) -> SsdDetections:
         return SsdDetections(self.score[rows], self.box[rows], self.keypoints[rows])
+
+    def placed(self, region: Roi, size: int) -> SsdDetections:
+        """The same in px of the image, found in a region of it at `size` px a side; boxes must lie upright."""
+        corners = region.to_image(self.box.reshape(-1, 2, 2) / size)
+        return SsdDetections(self.score, corners.reshape(-1, 4), region.to_image(self.keypoints / size))
 
     @staticmethod
     def concatenate(parts: Sequence[SsdDetections]) -> SsdDetections:

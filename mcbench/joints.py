@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 
@@ -12,7 +13,8 @@ class JointSet:
     Attributes
     ----------
     name : the registered name.
-    joints : names in order; left and right joints start with `left_` and `right_`.
+    joints : names in order; left and right joints start with `left_` and `right_`, but those of a face, `face_0` to
+        `face_67`, are numbered as in the iBUG annotation.
     bones : pairs of joint indices to draw.
     """
 
@@ -126,14 +128,16 @@ _LIMBS = (
     "left_knee-left_ankle right_hip-right_knee right_knee-right_ankle"
 )
 COCO17 = _register("coco17", _COCO, "nose-left_eye nose-right_eye left_eye-left_ear right_eye-right_ear " + _LIMBS)
-BLAZEPOSE33 = _register(
-    "blazepose33",
+_BLAZEPOSE = (
     "nose left_eye_inner left_eye left_eye_outer right_eye_inner right_eye right_eye_outer left_ear right_ear "
     "left_mouth right_mouth left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_pinky "
     "right_pinky left_index right_index left_thumb right_thumb left_hip right_hip left_knee right_knee left_ankle "
-    "right_ankle left_heel right_heel left_foot_index right_foot_index",
-    _LIMBS + " left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index",
+    "right_ankle left_heel right_heel left_foot_index right_foot_index"
 )
+_BLAZEPOSE_BONES = (
+    _LIMBS + " left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index"
+)
+BLAZEPOSE33 = _register("blazepose33", _BLAZEPOSE, _BLAZEPOSE_BONES)
 _FEET = "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
 #: OpenPose BODY_25 and the experimental BODY_25B (COCO's 17, upper neck, head top, feet).
 BODY25 = _register(
@@ -144,13 +148,24 @@ BODY25 = _register(
     _LIMBS,
 )
 BODY25B = _register("body25b", _COCO + " upper_neck head_top " + _FEET, _LIMBS)
-#: The first 23 of COCO-WholeBody's 133: body and feet.
 _FACE68 = " ".join(f"face_{i}" for i in range(68))
-_HAND21 = "wrist " + " ".join(f"{f}_{i}" for f in ("thumb", "index", "middle", "ring", "pinky") for i in (1, 2, 3, 4))
+_FINGERS = [[f"{finger}_{i}" for i in (1, 2, 3, 4)] for finger in ("thumb", "index", "middle", "ring", "pinky")]
+_HAND21 = " ".join(["wrist", *(joint for finger in _FINGERS for joint in finger)])
+_HANDS42 = " ".join(f"{side}_hand_{name}" for side in ("left", "right") for name in _HAND21.split())
+_HAND_BONES = " ".join(
+    f"{side}_hand_{a}-{side}_hand_{b}"
+    for side in ("left", "right")
+    for finger in _FINGERS
+    for a, b in itertools.pairwise(["wrist", *finger])
+)
 COCO_WHOLEBODY133 = _register(
     "coco_wholebody133",
-    " ".join([_COCO, _FEET, _FACE68] + [f"{side}_hand_{n}" for side in ("left", "right") for n in _HAND21.split()]),
+    " ".join([_COCO, _FEET, _FACE68, _HANDS42]),
     _LIMBS,
+)
+#: BlazePose's 33 with the face and the hands of COCO-WholeBody.
+HOLISTIC143 = _register(
+    "holistic143", " ".join([_BLAZEPOSE, _FACE68, _HANDS42]), " ".join([_BLAZEPOSE_BONES, _HAND_BONES])
 )
 HAND21 = _register("hand21", _HAND21)
 H36M17 = _register(

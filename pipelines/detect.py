@@ -19,7 +19,10 @@ from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
 from mcbench.experts.base import Detector, PersonDetection, detector_class
+from mcbench.experts.holistic import PartReader
+from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten
+from mcbench.pipelines.part_looks import look_for_parts
 from mcbench.pipelines.second_look import second_look
 from mcbench.workspace.stage import Stage, StageContext
 
@@ -57,6 +60,10 @@ class DetectSettings:
             "help": "Look again for people whom the cameras tell the place of, in every frame; else only follow people "
             "from frame to frame."
         },
+    )
+    parts: bool = field(
+        default=True,
+        metadata={"help": "Read the hands and faces of the people whom blazepose finds, too (keypoints holistic143)."},
     )
     min_score: float = field(default=0.4, metadata={"help": "Drop detections below this score."})
     min_expected_score: float = field(
@@ -96,7 +103,7 @@ def run(context: StageContext[DetectSettings]) -> dict[str, Any]:
         views = Views.from_cameras(SceneCameras.load(context.inputs["sfm"] / "cameras.json"))
         people = find_people(context, source, looked_at, detector, views)
         _require_people(list(people.values()), settings)
-        detections = flatten(detector, people)
+        detections = flatten(detector, people, HOLISTIC143.name if _has_parts(settings, detector) else "")
     detections.save(context.out / "detections.npz")
     return {
         "detector": detections.detector,
@@ -108,11 +115,19 @@ def run(context: StageContext[DetectSettings]) -> dict[str, Any]:
 
 
 def resources(settings: DetectSettings) -> dict[str, str]:
-    return {} if settings.detector == IMPORTED else dict(_detector_class(settings).resources())
+    if settings.detector == IMPORTED:
+        return {}
+    detector = _detector_class(settings)
+    parts = PartReader.resources() if _has_parts(settings, detector) else {}
+    return {**detector.resources(), **parts}
 
 
 def _detector_class(settings: DetectSettings) -> type[Detector]:
     return detector_class(DEFAULT if settings.detector == AUTO else settings.detector)
+
+
+def _has_parts(settings: DetectSettings, detector: Detector | type[Detector]) -> bool:
+    return settings.parts and detector.keypoint_set == BLAZEPOSE33.name
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -130,8 +145,11 @@ def find_people(
     video = source.kind == "video"
     searched = list(frames[:: max(1, settings.search_every)] if video else frames)
     again = settings.second_look and len(views) > 0
-    # Frames are gone through once to search, twice to follow, and once for each round of the second look.
+    parts = _has_parts(settings, detector)
+    # Frames are gone through once to search, twice to follow, once for each round of the second look, and once or, with
+    # cameras, twice to read hands and faces.
     total = len(searched) + (2 * len(frames) if video or not again else 0) + again * (len(searched) + len(frames))
+    total += parts * (1 + (len(views) > 0)) * len(frames)
     done = 0
 
     def step(label: str) -> None:
@@ -145,7 +163,8 @@ def find_people(
         people = second_look(found, frames, views, looker, settings.min_expected_score)
     else:
         people = looker.follow({i: found.get(i, []) for i in frames}, {i: [] for i in frames})
-    return {i: sorted(people[i][: settings.max_people], key=lambda p: -p.score) for i in frames}
+    people = {i: sorted(people[i][: settings.max_people], key=lambda p: -p.score) for i in frames}
+    return look_for_parts(people, views, source, detector, PartReader(), step) if parts else people
 
 
 def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSettings) -> None:
@@ -159,4 +178,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=4, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=5, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

@@ -139,9 +139,9 @@ def _keypoint_model(body: BodyModel, keypoint_set: str, settings: FitSettings) -
         return KeypointModel.for_body(body, keypoint_set)
     path = Path(settings.keypoint_model)
     model = KeypointModel.load(path)
-    if (model.keypoint_set, model.regressor.shape[1]) != (keypoint_set, body.n_vertices):
+    if not model.is_for(body, keypoint_set):
         raise InputError(f"is not for {keypoint_set} on the body {body.name}", path=path, reason="other_keypoints")
-    return model
+    return model.extended(body, keypoint_set)
 
 
 def _pose(state_rotations: Array, level: Similarity) -> Array:

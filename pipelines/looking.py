@@ -81,16 +81,20 @@ class Looker:
             yield from reversed(list(self.source.images(frames[max(0, stop - chunk) : stop])))
 
 
-def flatten(detector: Detector, people: People) -> Detections:
-    """One flat record of the people of all frames, in the frames' order."""
+def flatten(detector: Detector, people: People, keypoint_set: str = "") -> Detections:
+    """One flat record of the people of all frames, in the frames' order.
+
+    keypoint_set : of the people's keypoints; the detector's own when empty.
+    """
     rows = [(index, person) for index in sorted(people) for person in people[index]]
-    joints = len(joint_set(detector.keypoint_set))
+    keypoint_set = keypoint_set or detector.keypoint_set
+    joints = len(joint_set(keypoint_set))
 
     def array(values: list[np.ndarray] | list[float], kind: type, *shape: int) -> np.ndarray:
         return np.array(values, kind).reshape(len(rows), *shape)
 
     return Detections(
-        keypoint_set=detector.keypoint_set,
+        keypoint_set=keypoint_set,
         detector=f"{detector.name} {detector.version}",
         frame=np.array([index for index, _ in rows], np.int64),
         score=array([p.score for _, p in rows], np.float32),

@@ -18,14 +18,15 @@ class Detections:
 
     Attributes
     ----------
-    keypoint_set : registered name of the joint set of `keypoints` ("blazepose33", "coco17", "body25", …).
+    keypoint_set : registered name of the joint set of `keypoints` ("holistic143", "coco17", "body25", …).
     detector : who found them, with version.
     frame : (N,) int64, index of the source frame.
     score : (N,) in [0, 1].
     box : (N, 4) x0, y0, x1, y1, px of the original image.
     keypoints : (N, K, 2) px of the original image (distorted as the image is); NaN where unknown.
     keypoint_score : (N, K) in [0, 1]; 0 where unknown.
-    keypoints3d : (N, K, 3) metres, relative to the detector's root, camera axes; NaN where unknown.
+    keypoints3d : (N, K, 3) metres, relative to the detector's root, camera axes; NaN where unknown. Of "holistic143" a
+        hand is relative to its wrist, a face to the middle of its eyes.
     mask : (N, M, M) uint8 foreground probability times 255 on the box's grid (M = 0 where there is none).
     """
 

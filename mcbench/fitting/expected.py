@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcbench.cameras.camera import Array, transform
+from mcbench.cameras.camera import Array, Camera, transform
 from mcbench.cameras.triangulation import BoolArray
 from mcbench.cameras.views import Views
 from mcbench.fitting.association import Track
@@ -44,7 +44,7 @@ def expected_keypoints(views: Views, view: int, tracks: Sequence[Track], joints:
     depth: dict[int, float] = {}
     for index, track in enumerate(tracks):
         in_camera = transform(views.cam_from_world[view], track.points)
-        keypoints = _in_image(views, view, in_camera)
+        keypoints = image_points(views.cameras[view], in_camera)
         inside = ((keypoints[body] >= 0) & (keypoints[body] <= size)).all(axis=-1)
         known = np.isfinite(track.points[body]).all(axis=-1).sum()
         if known and inside.sum() >= _MIN_INSIDE * known:
@@ -56,9 +56,8 @@ def expected_keypoints(views: Views, view: int, tracks: Sequence[Track], joints:
     }
 
 
-def _in_image(views: Views, view: int, in_camera: Array) -> Array:
-    """Points (K, 3) in the camera's frame to px (K, 2) of its image; NaN outside the lens's field."""
-    camera = views.cameras[view]
+def image_points(camera: Camera, in_camera: Array) -> Array:
+    """Points (K, 3) in the camera's frame to px (K, 2) of its (distorted) image; NaN outside the lens's field."""
     pixels = camera.project(in_camera)
     z = np.where(in_camera[:, 2:] > 0, in_camera[:, 2:], np.nan)
     straight = in_camera[:, :2] / z * [camera.fx, camera.fy] + [camera.cx, camera.cy]

@@ -7,7 +7,7 @@ replaces both; it is one `.npz` file, in `docs/formats.md` as mcbench-keypoints/
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from scipy import sparse
 from mcbench.body.model import BodyModel
 from mcbench.dataset.files import dumps, read_npz, write_npz
 from mcbench.errors import InputError
-from mcbench.joints import BLAZEPOSE33, joint_set
+from mcbench.joints import BLAZEPOSE33, HOLISTIC143, joint_set
 
 Array = npt.NDArray[np.float64]
 
@@ -57,7 +57,9 @@ _DEFAULT_NOISE = {
     "hand": (0.020, 0.015),
 }
 _ANNOTATED_BIAS = 0.5
-_BODY_SETS = ("coco17", "blazepose33", "body25b", "body25", "panoptic19")
+_BODY_SETS = ("coco17", "blazepose33", "body25b", "body25", "panoptic19", "holistic143")
+#: Sets whose first keypoints are those of another set, read in the same way: what is known of these holds for them.
+_BEGINS_WITH = {HOLISTIC143.name: BLAZEPOSE33.name}
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,29 @@ class KeypointModel:
     @classmethod
     def for_body(cls, body: BodyModel, keypoint_set: str) -> KeypointModel:
         """The calibration that comes with mcbench, where there is one for this body, else `default`."""
-        path = shipped_calibration(body.name, keypoint_set)
-        if path is not None and (model := cls.load(path)).regressor.shape[1] == body.n_vertices:
-            return model
+        for calibrated in (keypoint_set, _BEGINS_WITH.get(keypoint_set)):
+            path = shipped_calibration(body.name, calibrated) if calibrated else None
+            if path is not None and (model := cls.load(path)).is_for(body, keypoint_set):
+                return model.extended(body, keypoint_set)
         return cls.default(body, keypoint_set)
+
+    def is_for(self, body: BodyModel, keypoint_set: str) -> bool:
+        """Whether it tells of keypoints of this set, or of those that this set begins with, on a body."""
+        same = self.keypoint_set in (keypoint_set, _BEGINS_WITH.get(keypoint_set))
+        return same and self.regressor.shape[1] == body.n_vertices
+
+    def extended(self, body: BodyModel, keypoint_set: str) -> KeypointModel:
+        """This model for a set that it `is_for`: with the default for the keypoints of it that are not its own."""
+        if self.keypoint_set == keypoint_set:
+            return self
+        default, own = self.default(body, keypoint_set), len(joint_set(self.keypoint_set))
+        return replace(
+            self,
+            keypoint_set=keypoint_set,
+            regressor=sparse.csr_matrix(sparse.vstack([self.regressor, default.regressor[own:]])),
+            noise=np.concatenate([self.noise, default.noise[own:]]),
+            bias=np.concatenate([self.bias, default.bias[own:]]),
+        )
 
     @classmethod
     def default(cls, body: BodyModel, keypoint_set: str) -> KeypointModel:
@@ -172,7 +193,7 @@ class KeypointModel:
         if not stacked.nnz:
             raise InputError(f"the body has none of the keypoints of {keypoint_set}", reason="unknown_keypoints")
         noise, bias = np.array([_default_noise(name) for name in names]).T
-        if keypoint_set != BLAZEPOSE33.name:
+        if BLAZEPOSE33.name not in (keypoint_set, _BEGINS_WITH.get(keypoint_set)):
             bias = _ANNOTATED_BIAS * bias
         provenance = {"source": "the body's own regressors"}
         return cls(keypoint_set, body.name, stacked, noise, bias, provenance=provenance)

@@ -13,8 +13,8 @@ from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.triangulation import reprojection, triangulate
 from mcbench.experts.base import MASK_SIZE, PersonDetection, detector_class, detector_names
 from mcbench.experts.blazepose import Landmarks
-from mcbench.experts.body import BlazePoseDetector, roi_from_keypoints, search_regions
-from mcbench.experts.crops import Roi
+from mcbench.experts.body import BlazePoseDetector, roi_from_keypoints
+from mcbench.experts.crops import Roi, search_regions
 from mcbench.joints import BLAZEPOSE33
 
 LIMBS = [f"{side}_{j}" for side in ("left", "right") for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]

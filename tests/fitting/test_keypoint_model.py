@@ -44,6 +44,22 @@ def test_a_set_that_the_body_does_not_have_is_put_together_by_name():
     assert model.regressor[[COCO_WHOLEBODY133.index("left_knee")]].indices.tolist() == [COCO17.index("left_knee")]
 
 
+def test_what_is_known_of_a_body_holds_when_hands_and_face_are_read_too():
+    body = NamedBody()
+    default, larger = KeypointModel.default(body, "blazepose33"), KeypointModel.default(body, "holistic143")
+    np.testing.assert_array_equal(larger.noise[:33], default.noise)
+    np.testing.assert_array_equal(larger.bias[:33], default.bias)
+    learnt = replace(default, noise=default.noise / 2, bias=default.bias / 3, score_grid=np.array([1.0]))
+    assert learnt.is_for(body, "holistic143") and learnt.is_for(body, "blazepose33")
+    assert not learnt.is_for(body, "coco17") and not learnt.is_for(NamedBody(n_vertices=41), "holistic143")
+    model = learnt.extended(body, "holistic143")
+    assert model.keypoint_set == "holistic143" and model.regressor.shape == (143, 40)
+    assert (model.regressor[:33] != learnt.regressor).nnz == 0 and not model.known[33:].any()
+    np.testing.assert_array_equal(model.noise, [*learnt.noise, *larger.noise[33:]])
+    np.testing.assert_array_equal(model.bias, [*learnt.bias, *larger.bias[33:]])
+    np.testing.assert_array_equal(model.score_grid, [1.0])
+
+
 def test_nothing_in_common_is_an_error():
     with pytest.raises(InputError, match="hand21"):
         KeypointModel.default(NamedBody(), "hand21")

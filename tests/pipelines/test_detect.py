@@ -20,6 +20,7 @@ from mcbench.dataset.source import Frame, Source
 from mcbench.errors import InputError, Rejected
 from mcbench.experts.base import PersonDetection
 from mcbench.experts.weights import weight_digest
+from mcbench.joints import HOLISTIC143
 from mcbench.pipelines import detect, looking
 from mcbench.pipelines.detect import DetectSettings, spread
 from mcbench.pipelines.weights import fetch_weights
@@ -220,8 +221,26 @@ def test_unknown_detector_is_named(tmp_path: Path) -> None:
 
 
 def test_weights_are_resources_of_the_stage() -> None:
-    assert detect.resources(DetectSettings())["pose_detection.tflite"] == weight_digest("pose_detection.tflite")
+    resources, hand = detect.resources(DetectSettings()), "hand_landmark_full.tflite"
+    for name in ("pose_detection.tflite", hand, "face_landmark.tflite"):
+        assert resources[name] == weight_digest(name)
+    assert hand not in detect.resources(DetectSettings(parts=False))
     assert detect.resources(DetectSettings(detector="imported")) == {}
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_the_steps_of_hands_and_faces_are_counted(
+    tmp_path: Path, scripted: Source, monkeypatch: pytest.MonkeyPatch, posed: bool
+) -> None:
+    """A detector of `blazepose33` that finds nobody goes through all steps there are."""
+    monkeypatch.setattr(Scripted, "keypoint_set", "blazepose33")
+    monkeypatch.setattr(detect, "PartReader", object)
+    steps: list[tuple[int, int | None]] = []
+    context = StageContext("s", {}, tmp_path, DetectSettings(), lambda done, total, label: steps.append((done, total)))
+    views = Views.from_cameras(arc_of_cameras(6) if posed else SceneCameras([]))
+    detect.find_people(context, scripted, list(range(6)), Scripted(), views)
+    total = 6 + 12 + 12 if posed else 6 + 12 + 6
+    assert steps == [(i, total) for i in range(1, total + 1)]
 
 
 def test_four_real_photos_of_one_man(tmp_path: Path, test_data: Path) -> None:
@@ -235,6 +254,9 @@ def test_four_real_photos_of_one_man(tmp_path: Path, test_data: Path) -> None:
     first = (tmp_path / "out" / "detections.npz").read_bytes()
     run(tmp_path, source)
     assert (tmp_path / "out" / "detections.npz").read_bytes() == first
+    assert found.keypoint_set == "holistic143"
+    hands = found.keypoint_score[:, HOLISTIC143.index("left_hand_wrist") :].max(axis=1) > 0.5
+    assert len(set(found.frame[hands])) >= 3
 
 
 @pytest.mark.parametrize("kind", ["grey", "noise", "checks"])
