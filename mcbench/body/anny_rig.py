@@ -216,6 +216,12 @@ class AnnyRig:
             found[i] = own.get(i, 0 if parent < 0 else found[parent])
         return found
 
+    def folded_skinning(self, joints: JointSet) -> Array:
+        """Skinning weights (V, J) with those of every bone folded onto the joint that moves it; rows sum to one."""
+        folded = np.zeros((len(self.skinning), len(joints)))
+        np.add.at(folded.T, self.joint_of_bone(joints), self.skinning.T)
+        return np.asarray(folded / folded.sum(1, keepdims=True))
+
     @functools.cached_property
     def middling(self) -> RestShapes:
         """One body, in the middle of all phenotypes."""

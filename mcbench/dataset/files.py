@@ -7,7 +7,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,13 +87,16 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read an .npz without pickles; raises `InputError` with the path when it cannot be read."""
+def read_npz(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, np.ndarray]:
+    """Read an .npz without pickles; raises `InputError` with the path when it cannot be read.
+
+    Arrays whose names are not `wanted` are left alone, whatever they hold.
+    """
     try:
         if Path(path).is_file() and not zipfile.is_zipfile(path):
             raise InputError("is no .npz archive", path=path, reason="bad_npz")
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            return {key: archive[key] for key in archive.files if wanted(key)}
     except InputError:
         raise
     except FileNotFoundError as error:

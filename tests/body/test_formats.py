@@ -78,6 +78,13 @@ def test_files_are_posed_as_by_hand(kind: str, suffix: str, tmp_path: Path, monk
     assert body.forward(betas[:0], rotations[:0], transl[:0]).joints.shape == (0, joints, 3)
 
 
+def test_pickled_dictionaries_beside_the_arrays_are_left_alone(tmp_path: Path) -> None:
+    """Published files of SMPL-X hold some."""
+    arrays = smpl_arrays(joints=55, components=20)
+    np.savez(tmp_path / "body.npz", **arrays, joint2num=np.array({"Pelvis": 0}, dtype=object), bs_style="lbs")
+    assert load_body(tmp_path / "body.npz").n_joints == 55
+
+
 def test_joints_have_the_order_that_smplx_publishes() -> None:
     from smplx.joint_names import JOINT_NAMES as SMPLX_JOINT_NAMES
     from smplx.joint_names import SMPLH_JOINT_NAMES

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from mcbench.body.anny_rig import AnnyRig
 from mcbench.body.anthropometry import People
 from mcbench.body.model import N_BETAS, OPEN_BODY_VERSION, BodyModel, vertex_areas
-from mcbench.body.open_body import fold_skinning, principal_components
+from mcbench.body.open_body import principal_components
 from mcbench.body.population import t_pose
 from mcbench.body.rotations import exp_so3
 from mcbench.joints import BLAZEPOSE33, BODY25, BODY25B, COCO17, SMPL24, SMPL24_PARENTS
@@ -119,7 +119,7 @@ def test_people_who_were_not_learnt_from_fit(open_body: BodyModel) -> None:
     people = People(np.array([True, False, False]), np.array([35.0, 50, 7]), np.array([1.62, 1.86, 1.22]))
     bodies = t_pose(rig, rig.shape(rig.phenotypes(people, rng)))
     np.testing.assert_allclose(bodies.joints[:, 0], 0, atol=1e-9)
-    np.testing.assert_allclose(fold_skinning(rig), open_body.skinning, atol=1e-12)
+    np.testing.assert_allclose(rig.folded_skinning(SMPL24), open_body.skinning, atol=1e-12)
     root = np.sqrt(np.repeat(open_body.vertex_area, 3))
     basis = open_body.shapedirs.reshape(-1, N_BETAS)
     for vertices, joints, stature in zip(bodies.vertices, bodies.joints, people.stature, strict=True):
