@@ -58,7 +58,7 @@ class ContourReadings:
     place : (M,) px, where along the normal the outline is: n . pixel.
     depth : (M,) of the rim, metres.
     spacing_px : about how far apart they are on an outline, px.
-    tried : how many points of the rim were looked at.
+    tried_at : (N,) vertices at the points of the rim that were looked at.
     """
 
     edge: IntArray
@@ -67,10 +67,22 @@ class ContourReadings:
     place: Array
     depth: Array
     spacing_px: float
-    tried: int
+    tried_at: IntArray
 
     def __len__(self) -> int:
         return len(self.view)
+
+    @property
+    def tried(self) -> int:
+        """How many points of the rim were looked at."""
+        return len(self.tried_at)
+
+    def share(self, part: npt.NDArray[np.bool_] | None = None, least: int = 1) -> float:
+        """Share of the points looked at, on a part (V,) of the body, that have a reading; NaN of fewer than `least`."""
+        tried, read = self.tried_at, self.edge[:, 0]
+        if part is not None:
+            tried, read = tried[part[tried]], read[part[read]]
+        return len(read) / len(tried) if len(tried) >= least else np.nan
 
 
 @dataclass(frozen=True)
@@ -139,14 +151,13 @@ class ContourFinder:
         """
         rims = self._rims(vertices, order, person, reach)
         edge, view, middle, normal, depth = rims
-        tried = len(view)
-        if not tried:
-            return ContourReadings(edge, view, normal, np.zeros(0), depth, _SPACING_PX, 0)
-        colours = self._colours(vertices, order, person)[self.topology.near_samples[edge[:, 0]]]
+        if not len(view):
+            return ContourReadings(edge, view, normal, np.zeros(0), depth, _SPACING_PX, edge[:, 0])
+        colours = self.colours(vertices, order, person)[self.topology.near_samples[edge[:, 0]]]
         profile, steps = self._profiles(view, middle, normal, reach)
         place, good = boundary(profile, colours, steps)
         at = (middle * normal).sum(1) + place
-        return ContourReadings(edge[good], view[good], normal[good], at[good], depth[good], _SPACING_PX, tried)
+        return ContourReadings(edge[good], view[good], normal[good], at[good], depth[good], _SPACING_PX, edge[:, 0])
 
     def _rims(
         self, vertices: Array, order: DepthOrder, person: int, reach: int
@@ -184,7 +195,7 @@ class ContourFinder:
         edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return edges, view_of, middles, normals, depths
 
-    def _colours(self, vertices: Array, order: DepthOrder, person: int) -> npt.NDArray[np.float32]:
+    def colours(self, vertices: Array, order: DepthOrder, person: int) -> npt.NDArray[np.float32]:
         """(S, 3) the median colour of each sample of the surface over the views that face it; NaN where none does."""
         samples, views = self.topology.samples, self.images.views
         points = vertices[samples]
@@ -199,7 +210,7 @@ class ContourFinder:
             facing = (rays * normals).sum(1) > _FACING * np.linalg.norm(rays, axis=1)
             good = facing & (cam[:, 2] > 0.05) & (pixels > 1).all(1) & (pixels < size - 2).all(1)
             good[good] = order.in_front(person, view, pixels[good], cam[good, 2])
-            seen[view, good] = _sample(image, pixels[good])
+            seen[view, good] = sample_colours(image, pixels[good])
         return _median_over_views(seen)
 
     def _profiles(
@@ -211,7 +222,7 @@ class ContourFinder:
         profile = np.empty((len(view), len(steps), 3), dtype=np.float32)
         for index in np.unique(view):
             here = view == index
-            profile[here] = _sample(self.images.pixels[index], points[here])
+            profile[here] = sample_colours(self.images.pixels[index], points[here])
         return profile, steps
 
 
@@ -268,7 +279,7 @@ def _median_over_views(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     return (ordered[middle // 2, column] + ordered[(middle + 1) // 2, column]) / 2
 
 
-def _sample(image: npt.NDArray[np.uint8], points: Array) -> npt.NDArray[np.float32]:
+def sample_colours(image: npt.NDArray[np.uint8], points: Array) -> npt.NDArray[np.float32]:
     """Colours (..., 3) at points (..., 2) px, bilinear."""
     at = (points.reshape(-1, 2) - 0.5).astype(np.float32)
     # remap takes no more than 32767 columns

@@ -59,6 +59,10 @@ class DepthOrder:
         nearest = np.minimum(self.own[person][view], self.others[person][view])
         return self._at(nearest, pixels) > depth - _SLACK_M
 
+    def anybody(self, person: int, view: int, pixels: Array) -> npt.NDArray[np.bool_]:
+        """Whether somebody's surface, the person's own included, is met at pixels (N, 2)."""
+        return np.isfinite(self._at(np.minimum(self.own[person][view], self.others[person][view]), pixels))
+
     def hidden(self, person: int, view: int, pixels: Array, depth: Array) -> npt.NDArray[np.bool_]:
         """Whether points inside a person's body (N, 2) px at depths (N,) are behind somebody else."""
         return self._at(self.others[person][view], pixels) < depth - _DEEP_M

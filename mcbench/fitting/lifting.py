@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
 from mcbench.cameras.camera import Camera
+from mcbench.dataset.detections import Detections
+from mcbench.fitting.association import Track
+from mcbench.fitting.observations import PersonObservations
 from mcbench.joints import SMPL24, JointSet
 
 Array = npt.NDArray[np.float64]
@@ -57,6 +62,30 @@ def smpl24_joints(keypoints: Array, joints: JointSet) -> Array:
                 out[i] = np.sum([weight * known[k] for k, weight in recipe.items()], axis=0)
                 break
     return out
+
+
+def lifted_points(
+    observations: PersonObservations, detections: Detections, track: Track, anchor: Array, joints: JointSet
+) -> Array:
+    """A person's keypoints (K, 3) in the world as the surest third of the views take them to be in 3D.
+
+    Parameters
+    ----------
+    observations : of the person, in metres. detections, track : where they come from.
+    anchor : (K, 3) keypoints of the person in the world, NaN where unknown, of which the hips tell the place.
+    joints : what the keypoints are.
+    """
+    hips = [joints.index(name) for name in _HIPS]
+    points = detections.keypoints3d[observations.rows].astype(np.float64)
+    flipped = track.flipped[np.searchsorted(track.rows, observations.rows)]
+    points[flipped] = points[flipped][:, list(joints.flip)]
+    turned = np.einsum("mji,mkj->mki", observations.cam_from_world[:, :, :3], points)
+    turned -= turned[:, hips].mean(1, keepdims=True)
+    doubt = observations.doubt.mean(1)
+    surest = np.argsort(doubt, kind="stable")[: max(3, len(doubt) // 3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # keypoints that no view lifts are NaN
+        return np.asarray(np.nanmedian(turned[surest], axis=0) + anchor[hips].mean(0))
 
 
 def weak_perspective(points: Array, pixels: Array, camera: Camera, weights: Array | None = None) -> Array | None:

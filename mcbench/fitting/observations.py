@@ -51,6 +51,11 @@ class PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
+    def keypoint(self, index: int) -> PersonObservations:
+        """What the views say of one keypoint: arrays with K = 1."""
+        own = {name: getattr(self, name)[:, index : index + 1] for name in ("pixels", "weight", "sigma", "doubt")}
+        return replace(self, **own)
+
     def mean_doubt(self) -> Array:
         """(K,) the doubt about a keypoint in all views together, the surest ones counting most; 1 where unknown."""
         total = self.weight.sum(0)

@@ -8,6 +8,7 @@ sight, whatever the score. Fitted bodies tell who stands in front of whom, so wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,45 +27,39 @@ HIDDEN_DOUBT, CROWDED_DOUBT, CROWDED = 5.0, 1.7, 0.35
 _CELL_PX = 6
 
 
-def occlusion_doubt(
-    body: BodyModel,
-    people: Sequence[BodyState],
-    keypoints: Sequence[Array],
-    observations: Sequence[PersonObservations],
-    views: Views,
-) -> list[Array]:
-    """How much more each reading (M, K) of each of P people is to be doubted than its score says.
+@dataclass(frozen=True)
+class Occluders:
+    """Fitted people as what hides others in the views `used` (rising indices) of a scene; None where nobody is told."""
 
-    Parameters
-    ----------
-    people, keypoints : fitted bodies, in the metres of `views`, and their keypoints (K, 3).
-    observations : each one's readings in these views.
-    """
-    if len(people) < 2:
-        return [np.ones(o.weight.shape) for o in observations]
-    used = np.unique(np.concatenate([o.view for o in observations]))
-    vertices = body.forward(
-        np.stack([p.betas for p in people]),
-        np.stack([p.rotations for p in people]),
-        np.stack([p.transl for p in people]),
-    ).vertices
-    order = DepthOrder.of_people(list(vertices), views.select(used), _CELL_PX)
-    return [
-        _doubt(order, person, points, np.searchsorted(used, seen.view), seen)
-        for person, (points, seen) in enumerate(zip(keypoints, observations, strict=True))
-    ]
+    order: DepthOrder
+    used: npt.NDArray[np.int64]
 
+    @classmethod
+    def of_people(
+        cls, body: BodyModel, people: Sequence[BodyState], views: Views, used: npt.NDArray[np.int64]
+    ) -> Occluders:
+        """From fitted bodies, in the metres of `views`."""
+        vertices = body.forward(
+            np.stack([p.betas for p in people]),
+            np.stack([p.rotations for p in people]),
+            np.stack([p.transl for p in people]),
+        ).vertices
+        return cls(DepthOrder.of_people(list(vertices), views.select(used), _CELL_PX), used)
 
-def _doubt(
-    order: DepthOrder, person: int, points: Array, view: npt.NDArray[np.int64], seen: PersonObservations
-) -> Array:
-    doubt = np.ones(seen.weight.shape)
-    for row, index in enumerate(view):
-        cam = points @ seen.cam_from_world[row, :, :3].T + seen.cam_from_world[row, :, 3]
-        depth = np.maximum(cam[:, 2], 1e-3)
-        image = cam @ seen.K[row].T
-        hidden = order.hidden(person, int(index), image[:, :2] / depth[:, None], depth)
-        hidden &= seen.weight[row] > 0
-        crowded = hidden.sum() >= CROWDED * max(int((seen.weight[row] > 0).sum()), 1)
-        doubt[row] = np.where(hidden, HIDDEN_DOUBT, CROWDED_DOUBT if crowded else 1.0)
-    return doubt
+    def doubt(self, person: int, points: Array, seen: PersonObservations) -> Array:
+        """How much more each reading (M, K) of a person is to be doubted than its score says.
+
+        Parameters
+        ----------
+        person : who is not hidden by themselves. points : (K, 3) where their keypoints are thought to be.
+        """
+        doubt = np.ones(seen.weight.shape)
+        for row, view in enumerate(np.searchsorted(self.used, seen.view)):
+            cam = points @ seen.cam_from_world[row, :, :3].T + seen.cam_from_world[row, :, 3]
+            depth = np.maximum(cam[:, 2], 1e-3)
+            image = cam @ seen.K[row].T
+            hidden = self.order.hidden(person, int(view), image[:, :2] / depth[:, None], depth)
+            hidden &= seen.weight[row] > 0
+            crowded = hidden.sum() >= CROWDED * max(int((seen.weight[row] > 0).sum()), 1)
+            doubt[row] = np.where(hidden, HIDDEN_DOUBT, CROWDED_DOUBT if crowded else 1.0)
+        return doubt

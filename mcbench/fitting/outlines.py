@@ -13,8 +13,11 @@ from mcbench.cameras.alignment import Similarity
 from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.contours import ContourFinder, SurfaceTopology
 from mcbench.fitting.depth_order import DepthOrder
+from mcbench.fitting.energy import PersonEnergy
+from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces
 from mcbench.fitting.scene_images import SceneImages
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, PersonState
+from mcbench.joints import JointSet
 
 Array = npt.NDArray[np.float64]
 
@@ -22,6 +25,10 @@ Array = npt.NDArray[np.float64]
 _CELL_PX = 2
 #: Fewer points of a person's rim than this tell nothing.
 _MIN_READINGS = 50
+#: ... and fewer of a limb's.
+_MIN_LIMB = 25
+#: Colours of each person that are kept for telling what is behind a limb.
+_COLOURS_A_PERSON = 60
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,12 @@ class Outline:
     term : for the person's energy; None where too little is seen.
     share : of the points of the fitted rim, those at which the images show an outline; None where hardly any point is
         free of other people.
+    limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free.
     """
 
     term: ContourTerm | None
     share: float | None
+    limb_shares: Array
 
 
 @dataclass(frozen=True)
@@ -45,32 +54,75 @@ class Outlines:
 
     body: BodyModel
     topology: SurfaceTopology
+    limbs: tuple[LimbSurface, ...]
     images: SceneImages
 
     @classmethod
     def of_body(cls, body: BodyModel, images: SceneImages) -> Outlines:
-        return cls(body, SurfaceTopology.of_body(body), images)
+        return cls(body, SurfaceTopology.of_body(body), tuple(limb_surfaces(body)), images)
 
     def transformed(self, similarity: Similarity) -> Outlines:
         """The same in the world that `similarity` maps this world to."""
         return replace(self, images=self.images.transformed(similarity))
 
-    def look(self, people: Sequence[BodyState], reach: int) -> list[Outline]:
-        """The outlines of everybody, in metres, no farther than `reach` px from where they are fitted."""
-        views = self.images.views
+    def before(self, people: Sequence[BodyState]) -> Look:
+        """Everybody, in metres, as they stand before the images now."""
         vertices = self.body.forward(
             np.stack([p.betas for p in people]),
             np.stack([p.rotations for p in people]),
             np.stack([p.transl for p in people]),
         ).vertices
-        finder = ContourFinder(self.topology, self.images)
         surfaces = [np.concatenate([v, v[self.body.faces].mean(1)]) for v in vertices]
-        order = DepthOrder.of_people(surfaces, views, _CELL_PX)
-        return [self._outline(finder, vertices[i], order, i, reach) for i in range(len(people))]
+        order = DepthOrder.of_people(surfaces, self.images.views, _CELL_PX)
+        return Look(self, vertices, order)
 
-    def _outline(self, finder: ContourFinder, vertices: Array, order: DepthOrder, person: int, reach: int) -> Outline:
-        readings = finder.find(vertices, order, person, reach)
-        share = len(readings) / readings.tried if readings.tried >= _MIN_READINGS else None
+
+@dataclass(frozen=True)
+class Look:
+    """People before the images: vertices (P, V, 3) and who is in front of whom."""
+
+    outlines: Outlines
+    vertices: Array
+    order: DepthOrder
+
+    @property
+    def _finder(self) -> ContourFinder:
+        return ContourFinder(self.outlines.topology, self.outlines.images)
+
+    def outline(self, person: int, reach: int) -> Outline:
+        """A person's outline, no farther than `reach` px from where it is fitted."""
+        vertices = self.vertices[person]
+        readings = self._finder.find(vertices, self.order, person, reach)
+        share = readings.share() if readings.tried >= _MIN_READINGS else None
+        limb_shares = np.array([readings.share(limb.limb_vertices, _MIN_LIMB) for limb in self.outlines.limbs])
         if len(readings) < _MIN_READINGS:
-            return Outline(None, share)
-        return Outline(ContourTerm.of_readings(readings, self.body, self.images.views, vertices.mean(0)), share)
+            return Outline(None, share, limb_shares)
+        views = self.outlines.images.views
+        term = ContourTerm.of_readings(readings, self.outlines.body, views, vertices.mean(0))
+        return Outline(term, share, limb_shares)
+
+    def moved(self, person: int, body: BodyState) -> Look:
+        """The same with one person elsewhere; what hides others stays as it is."""
+        vertices = self.vertices.copy()
+        vertices[person] = self.outlines.body.forward(
+            body.betas[None], body.rotations[None], body.transl[None]
+        ).vertices[0]
+        surface = np.concatenate([vertices[person], vertices[person][self.outlines.body.faces].mean(1)])
+        own = list(self.order.own)
+        own[person] = DepthOrder.of_people([surface], self.outlines.images.views, _CELL_PX).own[0]
+        return replace(self, vertices=vertices, order=replace(self.order, own=own))
+
+    def colours(self) -> npt.NDArray[np.float32]:
+        """(N, 3) some of the colours of everybody's surfaces."""
+        found = []
+        for person, vertices in enumerate(self.vertices):
+            own = self._finder.colours(vertices, self.order, person)
+            known = own[np.isfinite(own).all(axis=1)]
+            found.append(known[:: max(1, len(known) // _COLOURS_A_PERSON)])
+        return np.concatenate(found)
+
+    def limb_search(
+        self, person: int, energy: PersonEnergy, state: PersonState, joints: JointSet, colours: npt.NDArray[np.float32]
+    ) -> LimbSearch:
+        """A search for limbs of a person; `joints` are what the keypoints of `energy` are, `colours` everybody's."""
+        return LimbSearch(self.outlines.body, self._finder, self.order, person, energy, state, joints, colours)

@@ -23,19 +23,21 @@ from mcbench.cameras.triangulation import triangulate
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
+from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.lifting import lifted_points
 from mcbench.fitting.limb_swaps import unswap_limbs
 from mcbench.fitting.observations import PersonObservations, observe
-from mcbench.fitting.occlusion import occlusion_doubt
-from mcbench.fitting.outlines import Outlines
+from mcbench.fitting.occlusion import Occluders
+from mcbench.fitting.outlines import Look, Outline, Outlines
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
-from mcbench.fitting.uncertainty import joints_covariance, noise_factor
+from mcbench.fitting.uncertainty import contradicted_share, joints_covariance, noise_factor
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
@@ -46,10 +48,15 @@ _WIDE_KERNEL = 10.0
 _SCALE_OUTLIER = 3.0
 #: ... nor people who moved at least so much (m).
 _MOVED_TOO_MUCH = 0.06
+#: Who contradicts more than this share of the sure readings may be somewhere else.
+_CONTRADICTED = 0.1
 #: Times that readings are weighed anew after everybody has been fitted.
 _RECONSIDERATIONS = 2
 #: How far from the fitted rim an outline is looked for, px, round by round.
 _REACHES_PX = (14, 8, 5)
+#: A limb is looked for elsewhere where the images show less than this share of its outline, and put there where they
+#: show so much more of it. On rendered people 0.1 to 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right one's.
+_LIMB_LOST, _LIMB_FOUND = 0.55, 0.12
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
 
@@ -67,8 +74,7 @@ class PersonFit:
     energy : the energy reached, a unit of the observations' weight.
     movement : how far they moved; None where it cannot be measured.
     log_scale : this person's own vote on the log of metres a unit, and its standard deviation; None for metric cameras.
-    outline_share : share of the points of the fitted rim at which the images show an outline; None where nobody looked,
-        or no rim is free of other people.
+    outline : what the images say of the fitted outline; None where nobody looked.
     """
 
     track: int
@@ -79,7 +85,7 @@ class PersonFit:
     energy: float
     movement: Movement | None
     log_scale: tuple[float, float] | None
-    outline_share: float | None
+    outline: Outline | None
 
 
 @dataclass(frozen=True)
@@ -187,11 +193,11 @@ class SceneFitter:
         scale = first * float(np.exp(settled.log_scale))
         world = views.transformed(_scaling(scale))
         people = {index: self._grown(alone, scale / first) for index, alone in solved.items()}
-        people = self._reconsider(people, world)
+        people = self._reconsider(people, world, detections, tracks)
         still = {index: self._movement(person) for index, person in people.items()}
-        shares: dict[int, float] = {}
+        seen: dict[int, Outline] = {}
         if outlines is not None and people:
-            people, shares = self._with_outlines(people, outlines.transformed(_scaling(scale)))
+            people, seen = self._with_outlines(people, outlines.transformed(_scaling(scale)))
         if not metric:
             together = self._solve_with_scale([people[i] for i in settled.voters], 0.0)
             growth = float(np.exp(together.state.log_scale))
@@ -200,7 +206,7 @@ class SceneFitter:
             people = {index: self._grown(person, growth) for index, person in people.items()}
         margin = float(np.exp(_Z90 * settled.deviation))
         fits = [
-            self._finish(index, person, still[index], settled.vote(index, first), shares.get(index))
+            self._finish(index, person, still[index], settled.vote(index, first), seen.get(index))
             for index, person in people.items()
         ]
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
@@ -300,33 +306,72 @@ class SceneFitter:
         state, noise = self._refine(energy, start, person.noise)
         return _Alone(energy, noise, state)
 
-    def _reconsider(self, people: dict[int, _Alone], views: Views) -> dict[int, _Alone]:
+    def _reconsider(
+        self, people: dict[int, _Alone], views: Views, detections: Detections, tracks: Sequence[Track]
+    ) -> dict[int, _Alone]:
         """Everybody fitted anew with less trust in readings of what others hide, and limbs exchanged where they were.
 
-        Everybody is judged before anybody is moved, so the order of people does not matter. The lower of two energies
-        counts: from where the body was, and from the trusted keypoints triangulated anew.
+        Everybody is judged before anybody is moved, so the order of people does not matter. Who contradicts many of
+        their readings is started from elsewhere, too. Of several solutions the likeliest counts: one that says that
+        readings are of hidden joints may be off by more, but pays for it.
         """
-        first = people
+        originals = {index: person.energy for index, person in people.items()}
         for _ in range(_RECONSIDERATIONS):
-            points = [person.energy.points(person.state) for person in people.values()]
-            seen = [first[index].energy.observations for index in people]
-            doubts = [np.ones(o.weight.shape) for o in seen]
-            if self._model is not None:
-                states = [person.state.body for person in people.values()]
-                doubts = occlusion_doubt(self._model, states, points, seen, views)
+            occluders = self._occluders(people, views)
             fitted: dict[int, _Alone] = {}
-            for (index, person), own, observations, doubt in zip(people.items(), points, seen, doubts, strict=True):
-                observations = unswap_limbs(observations.doubted(doubt), own, self._joints)
-                if observations.same_as(person.energy.observations):
-                    fitted[index] = person
-                    continue
-                energy = replace(person.energy, observations=observations, offset_sd=self._offset_sd(observations))
-                starts = [person.state.body, self._initialiser.guess(_all_triangulated(observations))]
-                solutions = [self._solve(energy, start) for start in starts if start is not None]
-                best = min(solutions, key=lambda s: s.value).state
-                fitted[index] = _Alone(energy, *self._refine(energy, best, noise_factor(energy, best))[::-1])
+            for place, (index, person) in enumerate(people.items()):
+                starts = [person.state.body]
+                if contradicted_share(person.energy.points(person.state), person.energy.observations) > _CONTRADICTED:
+                    starts += self._other_starts(person.energy.observations, detections, tracks[index])
+                fitted[index] = self._likeliest(person, originals[index], starts, occluders, place)
             people = fitted
         return people
+
+    def _occluders(self, people: dict[int, _Alone], views: Views) -> Occluders | None:
+        if self._model is None or len(people) < 2:
+            return None
+        used = np.unique(np.concatenate([person.energy.observations.view for person in people.values()]))
+        return Occluders.of_people(self._model, [person.state.body for person in people.values()], views, used)
+
+    def _likeliest(
+        self, person: _Alone, original: PersonEnergy, starts: list[BodyState], occluders: Occluders | None, place: int
+    ) -> _Alone:
+        """The best fit from several starts, each with the doubts about readings that it implies itself."""
+        best: tuple[float, PersonEnergy, PersonState] | None = None
+        for start in starts:
+            points = original.points(PersonState.without_offsets(start, len(original.offset_sd)))
+            observations = original.observations
+            if occluders is not None:
+                observations = observations.doubted(occluders.doubt(place, points, observations))
+            observations = unswap_limbs(observations, points, self._joints)
+            if start is person.state.body and observations.same_as(person.energy.observations):
+                energy, state, value = (
+                    person.energy,
+                    person.state,
+                    PersonProblem(person.energy).linearise(person.state).value,
+                )
+            else:
+                energy = replace(original, observations=observations, offset_sd=self._offset_sd(observations))
+                solution = self._solve(energy, start)
+                state, value = solution.state, solution.value
+            value += 2 * float((observations.weight * np.log(observations.doubt)).sum())
+            if best is None or value < best[0]:
+                best = value, energy, state
+        assert best is not None  # there is always the person's own body
+        _, energy, state = best
+        state, noise = self._refine(energy, state, noise_factor(energy, state))
+        return _Alone(energy, noise, state)
+
+    def _other_starts(self, observations: PersonObservations, detections: Detections, track: Track) -> list[BodyState]:
+        """Bodies that some of the readings would have: from the first and from the second half of the views, and as the
+        detector takes the person to be in 3D."""
+        half = len(observations) // 2
+        first = np.arange(len(observations)) < half
+        guesses = [_all_triangulated(part) for part in (observations.select(first), observations.select(~first))]
+        whole = _all_triangulated(observations)
+        guesses += [whole, lifted_points(observations, detections, track, whole, self._joints)]
+        starts = [self._initialiser.guess(guess) for guess in guesses]
+        return [start for start in starts if start is not None]
 
     @staticmethod
     def _movement(person: _Alone) -> Movement | None:
@@ -335,22 +380,60 @@ class SceneFitter:
 
     def _with_outlines(
         self, people: dict[int, _Alone], outlines: Outlines
-    ) -> tuple[dict[int, _Alone], dict[int, float]]:
-        """Everybody fitted to their outlines, too, and the share of each one's rim where images show one.
+    ) -> tuple[dict[int, _Alone], dict[int, Outline]]:
+        """Everybody fitted to their outlines, too, and what the images say of these in the end.
 
-        Everybody is looked for before anybody is moved, so the order of people does not matter.
+        Everybody is looked for before anybody is moved, so the order of people does not matter. A limb whose outline
+        the images do not show is looked for elsewhere before the last round.
         """
-        shares: dict[int, float] = {}
+        people = dict(people)
+        found: dict[int, Outline] = {}
         for reach in _REACHES_PX:
-            found = outlines.look([person.state.body for person in people.values()], reach)
-            for (index, person), outline in zip(list(people.items()), found, strict=True):
-                if outline.share is not None:
-                    shares[index] = outline.share
-                if outline.term is not None:
-                    people[index] = self._fit_outline(replace(person.energy, contours=outline.term), person)
-        return people, shares
+            if reach == _REACHES_PX[-1]:
+                people = self._with_limbs_found(people, outlines, found)
+            look = outlines.before([person.state.body for person in people.values()])
+            found = {index: look.outline(place, reach) for place, index in enumerate(people)}
+            people = {index: self._fit_outline(person, found[index].term) for index, person in people.items()}
+        return people, found
 
-    def _fit_outline(self, energy: PersonEnergy, person: _Alone) -> _Alone:
+    def _with_limbs_found(
+        self, people: dict[int, _Alone], outlines: Outlines, found: dict[int, Outline]
+    ) -> dict[int, _Alone]:
+        """Limbs without outlines put where the images have them, if that shows more of their outlines."""
+        if not any((outline.limb_shares < _LIMB_LOST).any() for outline in found.values()):
+            return people
+        look = outlines.before([person.state.body for person in people.values()])
+        colours = look.colours()
+        moved = dict(people)
+        for place, index in enumerate(people):
+            shares = found[index].limb_shares
+            for number, limb in enumerate(outlines.limbs):
+                if not shares[number] < _LIMB_LOST or not shares[number ^ 1] >= _LIMB_LOST:
+                    continue
+                present = moved[index]
+                energy = _with_noise(present.energy, present.noise)
+                search = look.limb_search(place, energy, present.state, self._joints, colours)
+                for body in search.search(limb):
+                    there = replace(present, state=replace(present.state, body=body))
+                    now, share = self._limb_at(there, look, place, number)
+                    if share > shares[number] + _LIMB_FOUND:
+                        shares = shares.copy()
+                        shares[number] = share
+                        moved[index] = now
+        return moved
+
+    def _limb_at(self, person: _Alone, look: Look, place: int, limb: int) -> tuple[_Alone, float]:
+        """A person fitted from where a limb was put, and the share of its outline that the images show there."""
+        share = np.nan
+        for reach in _REACHES_PX[:2]:
+            outline = look.moved(place, person.state.body).outline(place, reach)
+            person, share = self._fit_outline(person, outline.term), float(outline.limb_shares[limb])
+        return person, share
+
+    def _fit_outline(self, person: _Alone, term: ContourTerm | None) -> _Alone:
+        if term is None:
+            return person
+        energy = replace(person.energy, contours=term)
         problem = PersonProblem(_with_noise(energy, person.noise))
         limit = self._settings.max_iterations
         state = minimise(problem, person.state, max_iterations=limit, tolerance=1e-4).state
@@ -362,7 +445,7 @@ class SceneFitter:
         person: _Alone,
         movement: Movement | None,
         vote: tuple[float, float] | None,
-        outline_share: float | None,
+        outline: Outline | None,
     ) -> PersonFit:
         """The person with error bars."""
         energy = person.energy
@@ -380,7 +463,7 @@ class SceneFitter:
             per_weight,
             movement,
             vote,
-            outline_share,
+            outline,
         )
 
 

@@ -17,6 +17,7 @@ _SURE, _SURE_SHARE = 2.5, 0.25
 #: How many times larger the variance of what outlines say is than were their readings independent as weighted: set on
 #: rendered people, so that 90 % of the joints lie in the ellipsoids of 90 %.
 _OUTLINES_ALIKE = 5.0
+_CONTRADICTS = 3.0
 _NOISE_RANGE = (1 / 16, 25.0)
 
 
@@ -36,6 +37,15 @@ def noise_factor_at(points: Array, observations: PersonObservations) -> float:
     if not used.any():
         return _NOISE_RANGE[1]
     return float(np.clip(np.median(squared[used]) / _MEDIAN_CHI2_2, *_NOISE_RANGE))
+
+
+def contradicted_share(points: Array, observations: PersonObservations) -> float:
+    """Share of the readings that are off by more than `_CONTRADICTS` of their standard deviations; points (K, 3)."""
+    residual, _, valid = project(points, observations)
+    squared = ((residual / observations.sigma[..., None]) ** 2).sum(-1)
+    used = observations.weight > 0
+    off = used & (~valid | (squared > _CONTRADICTS**2))
+    return float(off.sum() / max(int(used.sum()), 1))
 
 
 def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:

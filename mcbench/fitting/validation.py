@@ -21,6 +21,10 @@ from mcbench.joints import COCO17
 Array = npt.NDArray[np.float64]
 
 _LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", "ankle") for side in ("left", "right")]
+#: Which limb, in the order of `limb_outlines`, each belongs to.
+_LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
+#: An outline is shown where the images have this share of it.
+_OUTLINE_SHOWN = 0.55
 #: A reading agrees with a fit when it is off by less than this share of stature.
 _AGREES = 0.06
 _MIN_READINGS = 8
@@ -47,7 +51,7 @@ class ValidateSettings:
         default=0.45,
         metadata={
             "help": "Least share of the sure readings of an elbow, wrist, knee or ankle that lie within 6 % of stature "
-            "of the fit, for the one that agrees worst (high_residual)."
+            "of the fit, for the one that agrees worst of those whose outline the images do not show (high_residual)."
         },
     )
     max_shape: float = field(
@@ -60,6 +64,12 @@ class ValidateSettings:
     )
     max_moved_m: float = field(
         default=0.06, metadata={"help": "Largest movement that a person surely made at least, metres (moved)."}
+    )
+    min_leg_outline: float = field(
+        default=0.35,
+        metadata={
+            "help": "Least share of a leg's fitted outline that the images show, for the worse leg (off_outline)."
+        },
     )
     fragment_m: float = field(
         default=0.9,
@@ -120,13 +130,16 @@ def _checks(
     deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
     stature = float(measured["stature_m"])
     sure = keypoint_errors(people.keypoints[person], rows, detections, cameras, _SURE) / sizes[:, None]
-    agreement = limb_agreement(sure * (STATURE / stature))
+    outlines = limb_outlines(measured)
+    agreement = limb_agreement(sure * (STATURE / stature), outlines >= _OUTLINE_SHOWN)
+    legs = outlines[2:][np.isfinite(outlines[2:])]
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
         Check("residual_share", residual, s.max_residual, "max", "high_residual"),
         Check("outlier_share", outliers, s.max_outliers, "max", "high_residual"),
         Check("limb_agreement", agreement, s.min_limb_agreement, "min", "high_residual"),
+        Check("leg_outline_share", float(legs.min()) if len(legs) else None, s.min_leg_outline, "min", "off_outline"),
         Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
         Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
         Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),
@@ -139,7 +152,13 @@ def _checks(
     )
 
 
-def limb_agreement(relative: Array) -> float | None:
+def limb_outlines(measured: dict[str, Any]) -> Array:
+    """(4,) share of the outlines of left and right arm, left and right leg that images show; NaN where unknown."""
+    found = measured.get("limb_outline_shares") or [None] * 4
+    return np.array([np.nan if share is None else share for share in found], dtype=np.float64)
+
+
+def limb_agreement(relative: Array, shown: npt.NDArray[np.bool_] | None = None) -> float | None:
     """Share of a limb joint's readings that agree with the fit, the least over elbows, wrists, knees and ankles.
 
     A detector that takes another's hand for this person's, or guesses at an arm behind a back, contradicts itself from
@@ -148,10 +167,14 @@ def limb_agreement(relative: Array) -> float | None:
     Parameters
     ----------
     relative : (M, 17) errors of the `coco17` keypoints as shares of stature, NaN where not read.
+    shown : (4,) whether the images show the outline of left and right arm, left and right leg: then it is the detector
+        that is wrong.
 
     Joints read in fewer than `_MIN_READINGS` detections are left out; None where that leaves none.
     """
     errors = relative[:, _LIMB_JOINTS]
+    if shown is not None:
+        errors = np.where(shown[_LIMB_OF], np.nan, errors)
     counts = (~np.isnan(errors)).sum(axis=0)
     shares = (errors < _AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
     return float(shares.min()) if len(shares) else None

@@ -1,0 +1,329 @@
+"""Looking in the images for a limb that keypoints have put in the wrong place.
+
+A detector guesses at arms behind a back, and takes the leg of one person for another's; the fit then follows, and from
+there no outline leads back. But people's limbs have the colours of the limb on the other side, in every view at once.
+So poses of the limb are drawn from the prior, near the present one and as single views have it, and each is judged by
+its pixels: how much likelier their colours are as the limb's than as what is behind it, where it would be in sight;
+and by what the keypoints say. A limb behind something costs and gains nothing there, so one that nothing shows is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from mcbench.body.model import BodyModel
+from mcbench.body.rotations import exp_so3, log_so3
+from mcbench.fitting.contours import ContourFinder, sample_colours, vertex_normals
+from mcbench.fitting.depth_order import DepthOrder
+from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.observations import view_weights
+from mcbench.fitting.priors import DEVIATION, LIMIT_SOFTNESS, MEAN, limit_excess
+from mcbench.fitting.robust import geman_mcclure
+from mcbench.fitting.state import BodyState, PersonState
+from mcbench.joints import SMPL24, JointSet
+
+Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: Upper and lower joint of each limb, and the joint at its end.
+LIMBS = tuple(
+    tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
+    for joints in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+    for side in ("left", "right")
+)
+#: Points of a limb's skin that are looked at.
+_SAMPLES = 60
+#: Poses drawn from the prior, and near the best one, round after round.
+_DRAWN, _NEARBY, _ROUNDS = 300, 60, 3
+_NEAR_RAD = 0.35
+#: Standard deviation of a colour about those of the limb, of 255; what share of pixels has any colour; and the density
+#: of a colour behind it, over that at the middle of a limb's colours.
+_COLOUR_SD, _ANY, _BEHIND = 16.0, 0.04, 0.25
+#: A pixel counts for as much as the readings of neighbouring ones and of neighbouring views allow it.
+_PIXEL_WEIGHT = 0.12
+#: Candidates for one limb, and how far apart they are, metres.
+_CANDIDATES, _APART_M = 3, 0.15
+_FACING = 0.3
+_SEED = 20201120
+
+
+@dataclass(frozen=True)
+class LimbSurface:
+    """A limb's skin. The other side's is of the same form.
+
+    Attributes
+    ----------
+    joints : upper joint, lower joint, end. samples : (S,) vertices. mirrored : (S,) those on the other side.
+    limb_vertices : (V,) bool, what moves with the limb.
+    """
+
+    joints: tuple[int, int, int]
+    samples: IntArray
+    mirrored: IntArray
+    limb_vertices: npt.NDArray[np.bool_]
+
+
+def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
+    """Left and right arm, left and right leg, in the order of `LIMBS`."""
+    mirror = cKDTree(body.v_template).query(body.v_template * [-1, 1, 1])[1]
+    found = []
+    for upper, lower, end in LIMBS:
+        below = _below(body.parents, upper)
+        own = body.skinning[:, below].sum(1) > 0.5
+        skin = np.flatnonzero(own & body.skin_mask)
+        order = np.random.default_rng(_SEED).permutation(len(skin))
+        share = body.vertex_area[skin][order]
+        # evenly by area: as many of a fine mesh's vertices as of a coarse one's
+        picks = np.searchsorted(np.cumsum(share), (np.arange(_SAMPLES) + 0.5) / _SAMPLES * share.sum())
+        samples = np.unique(skin[order][picks])
+        found.append(LimbSurface((upper, lower, end), samples, mirror[samples], own))
+    return found
+
+
+def _below(parents: tuple[int, ...], joint: int) -> list[int]:
+    """A joint and all that hang on it."""
+    found = [joint]
+    for index in range(joint + 1, len(parents)):
+        if parents[index] in found:
+            found.append(index)
+    return found
+
+
+class LimbSearch:
+    """Searches the limbs of one person in the images.
+
+    Parameters
+    ----------
+    body : the model. finder : of outlines, for its images and colours.
+    order : who is in front of whom, with this person as its `person`.
+    energy, state : the person as fitted, metres. joints : what the keypoints are.
+    """
+
+    def __init__(
+        self,
+        body: BodyModel,
+        finder: ContourFinder,
+        order: DepthOrder,
+        person: int,
+        energy: PersonEnergy,
+        state: PersonState,
+        joints: JointSet,
+        bodies: npt.NDArray[np.float32],
+    ) -> None:
+        self._body, self._finder, self._order, self._person = body, finder, order, person
+        self._energy, self._state, self._joints = energy, state, joints
+        posed = body.forward(state.body.betas[None], state.body.rotations[None], state.body.transl[None])
+        self._vertices = posed.vertices[0]
+        self._normals = vertex_normals(self._vertices, body.faces)
+        self._colours = finder.colours(self._vertices, order, person)
+        self._others = bodies
+        views = finder.images.views
+        self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
+
+    def search(self, limb: LimbSurface) -> list[BodyState]:
+        """Bodies with the limb where the images may have it, the likeliest first; none where its colours are not known.
+
+        They differ from each other and from where the limb is by `_APART_M` at the limb's end or middle.
+        """
+        palette = self._palette(limb)
+        if palette is None:
+            return []
+        chain = _Chain(self._body, self._state.body, limb)
+        behind = self._behind(limb)
+        rng = np.random.default_rng(_SEED)
+        present = np.stack([log_so3(self._state.body.rotations[joint]) for joint in limb.joints[:2]])
+        _, taken = self._values(chain, limb, present[None], palette, behind)
+        drawn = _from_prior(rng, limb.joints, _DRAWN)
+        values, ends = self._values(chain, limb, drawn, palette, behind)
+        found = []
+        for _ in range(_CANDIDATES):
+            apart = np.linalg.norm(ends[:, None] - taken, axis=-1).max(-1).min(1) > _APART_M
+            if not apart.any():
+                break
+            best = int(np.flatnonzero(apart)[values[apart].argmin()])
+            angles, place = self._refined(rng, chain, limb, drawn[best], palette, behind)
+            taken = np.concatenate([taken, ends[best : best + 1], place[None]])
+            rotations = self._state.body.rotations.copy()
+            rotations[list(limb.joints[:2])] = exp_so3(angles)
+            found.append(BodyState(self._state.body.betas, rotations, self._state.body.transl))
+        return found
+
+    def _refined(
+        self,
+        rng: np.random.Generator,
+        chain: _Chain,
+        limb: LimbSurface,
+        angles: Array,
+        palette: npt.NDArray[np.float32],
+        behind: DepthOrder,
+    ) -> tuple[Array, Array]:
+        """The likeliest pose (2, 3) near one, and its lower joint and end (2, 3)."""
+        for round_ in range(_ROUNDS):
+            drawn = angles + rng.normal(0, _NEAR_RAD / 2**round_, (_NEARBY, 2, 3))
+            drawn[0] = angles
+            values, ends = self._values(chain, limb, drawn, palette, behind)
+            angles, place = drawn[values.argmin()], ends[values.argmin()]
+        return angles, place
+
+    def _palette(self, limb: LimbSurface) -> npt.NDArray[np.float32] | None:
+        """Colours (S, N, 3) that each sample may have; None where the other side is not seen."""
+        near = self._finder.topology.near_samples[limb.mirrored]
+        colours = self._colours[near]
+        known = np.asarray(np.isfinite(colours).all(axis=-1))
+        if known.any(axis=1).mean() < 0.5:
+            return None
+        return np.where(known[..., None], colours, np.float32(1e4))
+
+    def _behind(self, limb: LimbSurface) -> DepthOrder:
+        """Depths of the person without the limb, and of others."""
+        rest = self._vertices[~limb.limb_vertices]
+        alone = DepthOrder.of_people([rest], self._finder.images.views, self._order.cell)
+        return DepthOrder([alone.own[0]], [self._order.others[self._person]], self._order.cell)
+
+    def _values(
+        self,
+        chain: _Chain,
+        limb: LimbSurface,
+        angles: Array,
+        palette: npt.NDArray[np.float32],
+        behind: DepthOrder,
+    ) -> tuple[Array, Array]:
+        """Negative log-likelihoods (H,) of poses (H, 2, 3) of the limb, up to a constant, and ends (H, 2, 3)."""
+        turns = exp_so3(angles)
+        points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
+        values = self._pixels(points, normals, palette, behind) + self._readings(limb, ends) + _prior(limb, angles)
+        return values, ends
+
+    def _pixels(self, points: Array, normals: Array, palette: npt.NDArray[np.float32], behind: DepthOrder) -> Array:
+        """Cost (H,) of the colours seen at points (H, S, 3) of the limb with normals (H, S, 3)."""
+        views = self._finder.images.views
+        total = np.zeros(len(points))
+        others = self._others
+        for view, (image, projection, center, size) in enumerate(
+            zip(self._finder.images.pixels, views.projection, views.centers, views.size, strict=True)
+        ):
+            cam = points @ projection[:, :3].T + projection[:, 3]
+            depth = np.maximum(cam[..., 2], 1e-6)
+            pixels = cam[..., :2] / depth[..., None]
+            rays = center - points
+            seen = np.asarray((rays * normals).sum(-1) > _FACING * np.linalg.norm(rays, axis=-1))
+            seen &= (cam[..., 2] > 0.05) & (pixels > 1).all(axis=-1) & (pixels < size - 2).all(axis=-1)
+            seen[seen] = behind.in_front(0, view, pixels[seen], depth[seen])
+            pose, sample = np.nonzero(seen)
+            if not len(pose):
+                continue
+            colour = sample_colours(image, pixels[seen])
+            own = _likeness(colour, palette[sample])
+            behind_it = np.full(len(colour), _BEHIND)
+            on_body = behind.anybody(0, view, pixels[seen])
+            behind_it[on_body] = np.maximum(_BEHIND, _likeness(colour[on_body], others))
+            gain = np.log(own / behind_it)
+            total -= self._view_weight[view] * np.bincount(pose, gain, minlength=len(points))
+        return _PIXEL_WEIGHT * total
+
+    def _readings(self, limb: LimbSurface, ends: Array) -> Array:
+        """Cost (H,) of the readings of the limb's lower joint and end, which are at `ends` (H, 2, 3)."""
+        energy, body = self._energy, self._state.body
+        total = np.zeros(len(ends))
+        now = energy.points(self._state)
+        joints = energy.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False).joints
+        for place, joint in enumerate(limb.joints[1:]):
+            name = SMPL24.joints[joint]
+            if name not in self._joints.joints:
+                continue
+            column = self._joints.index(name)
+            # as far from the joint as it is now: what a detector takes for an elbow is no elbow
+            shifted = ends[:, place] + now[column] - joints[joint]
+            single = energy.observations.keypoint(column)
+            residual, _, valid = project(shifted, single)  # (M, H, 2)
+            squared = ((residual / single.sigma[..., None]) ** 2).sum(-1)
+            rho = np.where(valid, geman_mcclure(squared, energy.kernel)[0], energy.kernel**2)
+            total += 0.5 * (single.weight * rho).sum(0)
+        return total
+
+
+def _likeness(colour: npt.NDArray[np.float32], palette: npt.NDArray[np.float32]) -> Array:
+    """Density (N,) of colours (N, 3) given those of a surface, (N, C, 3) or (C, 3), over that at one of them."""
+    product = colour @ palette.T if palette.ndim == 2 else np.einsum("pc,pnc->pn", colour, palette)
+    squared = ((colour**2).sum(-1)[:, None] + (palette**2).sum(-1) - 2 * product).min(1)
+    return np.asarray(_ANY + (1 - _ANY) * np.exp(-0.5 * np.maximum(squared, 0) / _COLOUR_SD**2))
+
+
+class _Chain:
+    """A limb that turns in its upper and lower joint, what is below the lower one rigid.
+
+    A point of the skin is, with the shares w of what does not move, of the upper joint U and of all that is below the
+    lower joint L, x = fixed + w_U (A_U (v - J_U) + t_U) + A_L y + w_L t_L, where y is constant.
+    """
+
+    def __init__(self, body: BodyModel, state: BodyState, limb: LimbSurface) -> None:
+        upper, lower, end = limb.joints
+        rest = body.joint_template + body.joint_shapedirs @ state.betas
+        turned, moved = _motions(body.parents, rest, state.rotations)
+        index = limb.samples
+        shaped = body.v_template[index] + body.shapedirs[index] @ state.betas
+        weights = body.skinning[index]
+        each = np.einsum("jab,vjb->vja", turned, shaped[:, None] - rest) + moved  # (S, J, 3)
+        below = _below(body.parents, lower)
+        others = np.array([j for j in range(len(rest)) if j != upper and j not in below])
+        self._fixed = np.einsum("vj,vja->va", weights[:, others], each[:, others]) + state.transl
+        self._upper_weight = weights[:, upper, None]
+        self._upper = shaped - rest[upper]
+        local = (each[:, below] - moved[lower]) @ turned[lower]
+        self._lower = np.einsum("vj,vja->va", weights[:, below], local)
+        self._lower_weight = weights[:, below].sum(1)[:, None]
+        self._parent = turned[body.parents[upper]]
+        self._start = moved[upper]
+        self._bone = rest[lower] - rest[upper]
+        self._last = (moved[end] - moved[lower]) @ turned[lower]
+        self._turned = turned[upper], turned[lower]
+        self._transl = state.transl
+
+    def place(self, upper: Array, lower: Array, normals: Array) -> tuple[Array, Array, Array]:
+        """Points (H, S, 3), normals (H, S, 3), and the lower joint and the end (H, 2, 3), for turns (H, 3, 3) of the
+        upper and the lower joint; `normals` (S, 3) are those of the pose that the chain was made of."""
+        first = self._parent @ upper
+        second = first @ lower
+        elbow = self._start + first @ self._bone
+        points = (
+            self._fixed
+            + self._upper_weight * (self._upper @ first.swapaxes(1, 2) + self._start)
+            + self._lower @ second.swapaxes(1, 2)
+            + self._lower_weight * elbow[:, None]
+        )
+        lower_most = self._lower_weight[:, 0] > 0.5
+        by_upper = (normals @ self._turned[0]) @ first.swapaxes(1, 2)
+        by_lower = (normals @ self._turned[1]) @ second.swapaxes(1, 2)
+        ends = np.stack([elbow, elbow + second @ self._last], axis=1) + self._transl
+        return points, np.where(lower_most[:, None], by_lower, by_upper), ends
+
+
+def _motions(parents: tuple[int, ...], rest: Array, rotations: Array) -> tuple[Array, Array]:
+    """World rotation (J, 3, 3) and position (J, 3) of every joint, before the translation."""
+    turned, moved = np.empty((len(rest), 3, 3)), np.empty((len(rest), 3))
+    turned[0], moved[0] = rotations[0], rest[0]
+    for joint in range(1, len(rest)):
+        parent = parents[joint]
+        turned[joint] = turned[parent] @ rotations[joint]
+        moved[joint] = moved[parent] + turned[parent] @ (rest[joint] - rest[parent])
+    return turned, moved
+
+
+def _from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:
+    """Axis-angle (count, 2, 3) of the upper and the lower joint."""
+    rows = [joint - 1 for joint in joints[:2]]
+    return np.asarray(rng.normal(MEAN[rows], 1.3 * DEVIATION[rows], (count, 2, 3)))
+
+
+def _prior(limb: LimbSurface, angles: Array) -> Array:
+    """Cost (H,) of poses (H, 2, 3)."""
+    rows = [joint - 1 for joint in limb.joints[:2]]
+    all_angles = np.tile(MEAN, (len(angles), 1, 1))
+    all_angles[:, rows] = angles
+    beyond = limit_excess(all_angles)[:, rows] / np.radians(LIMIT_SOFTNESS)
+    usual = (angles - MEAN[rows]) / DEVIATION[rows]
+    return 0.5 * np.asarray((usual**2 + beyond**2).sum((1, 2)))
