@@ -2,8 +2,9 @@
 
 They are read at the place that each body tells. People stand still and cameras are known, so the readings of a person
 triangulate to one hand and one face: where the first reading is missing or far from them they are read again at their
-projection, and what is read of somebody else's hand, or of the other one, is dropped. Whom no cameras place keeps the
-readings that the body alone led to.
+projection, and what is read of somebody else's hand, or of the other one, is dropped; so is a hand that agrees with
+itself but not with the wrist, or that somebody else claims with more right. Whom no cameras place keeps the readings
+that the body alone led to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mcbench.experts.holistic import PARTS, PartReader, part_score, with_parts
 from mcbench.experts.parts import SAME, Part, distance
 from mcbench.fitting.association import associate
 from mcbench.fitting.expected import image_points
+from mcbench.joints import joint_set
 from mcbench.pipelines.looking import People, flatten
 
 #: Scale of the robust cost of a triangulated keypoint, a share of the part's size in the image.
@@ -34,10 +36,15 @@ _AGREES, _OTHER = 0.12, 0.35
 _SUPPORT = 2.0
 #: Readings below this score are none.
 _MIN_SCORE = 0.25
+#: A hand begins at the body's wrist: projected, they lie this near, as a share of the hand's size. Between two people
+#: who claim a hand, that distance counts as it would in a normal distribution of the smaller deviation.
+_AT_WRIST, _WRIST_SIGMA = 1.0, 0.18
 _HANDS = ("left_hand", "right_hand")
 
 #: The parts read of one detection, by name: the person's own left and right, whatever the detection calls them.
 Reading = dict[str, Part]
+#: Those of all detections, by frame, in the order of the detections.
+Readings = dict[int, list[Reading]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,14 @@ class _Member:
     frame: int
     n: int
     flipped: bool
+
+
+@dataclass(frozen=True)
+class _Person:
+    """The detections of a person, and the wrist (3,) in the world of each hand, NaN where unknown."""
+
+    members: list[_Member]
+    wrists: dict[str, Array]
 
 
 def look_for_parts(
@@ -64,25 +79,25 @@ def look_for_parts(
     people : of the frames looked at, with the detector's keypoints, `blazepose33`.
     step : called with a label after every frame read, which each is once, and twice where there are `views`.
     """
-    readings: dict[int, list[Reading]] = {}
+    readings: Readings = {}
     for frame, image in source.images(list(people)):
         pyramid = Pyramid(image)
         readings[frame.index] = [_read(reader, pyramid, body) for body in people[frame.index]]
         step("hands and faces")
-    tracks = _tracks(people, views, detector) if len(views) else []
-    flipped = {(m.frame, m.n) for track in tracks for m in track if m.flipped}
+    tracked = _tracked(people, views, detector) if len(views) else []
+    flipped = {(m.frame, m.n) for person in tracked for m in person.members if m.flipped}
     for frame_index, n in flipped:
         readings[frame_index][n] = _exchanged(readings[frame_index][n])
     for here in readings.values():
         _one_owner(here)
     if len(views):
-        skeletons = _skeletons(tracks, readings, views)
+        skeletons = _skeletons(tracked, readings, views)
         for frame, image in source.images(list(people)):
-            _read_again(frame.index, Pyramid(image), tracks, skeletons, readings, views, reader)
+            _read_again(frame.index, Pyramid(image), tracked, skeletons, readings, views, reader)
             step("hands and faces, again")
-        skeletons = _skeletons(tracks, readings, views)
-        for track, skeleton in zip(tracks, skeletons, strict=True):
-            _judge(track, skeleton, readings, views)
+        skeletons = _skeletons(tracked, readings, views)
+        for person, skeleton in zip(tracked, skeletons, strict=True):
+            _judge(person, skeleton, readings, views)
     return {
         i: [
             with_parts(body, {k: p for k, p in parts.items() if p.score >= _MIN_SCORE}, (i, n) in flipped)
@@ -102,10 +117,14 @@ def _exchanged(reading: Reading) -> Reading:
     return {other.get(name, name): found for name, found in reading.items()}
 
 
-def _tracks(people: People, views: Views, detector: Detector) -> list[list[_Member]]:
+def _tracked(people: People, views: Views, detector: Detector) -> list[_Person]:
     rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    joints = joint_set(detector.keypoint_set)
     return [
-        [_Member(rows[row][0], rows[row][1], flipped) for row, flipped in zip(track.rows, track.flipped, strict=True)]
+        _Person(
+            [_Member(rows[r][0], rows[r][1], flipped) for r, flipped in zip(track.rows, track.flipped, strict=True)],
+            {name: track.points[joints.index(f"{name.removesuffix('_hand')}_wrist")] for name in _HANDS},
+        )
         for track in associate(views, flatten(detector, people))
     ]
 
@@ -129,42 +148,80 @@ def _scored(part: Part, score: float, agreement: Array | float = 1.0) -> Part:
     return replace(part, score=score, keypoint_score=np.where(seen, score * np.asarray(agreement), 0.0))
 
 
-def _skeletons(
-    tracks: Sequence[Sequence[_Member]], readings: dict[int, list[Reading]], views: Views
-) -> list[dict[str, Array]]:
-    """For each track the parts that its readings agree on: keypoints (K, 3) in the world by name."""
-    supported: list[tuple[float, int, str, Array]] = []
-    for index, track in enumerate(tracks):
-        for name in PARTS:
-            points, support = _triangulated(track, name, readings, views)
-            if support >= _SUPPORT:
-                supported.append((support, index, name, points))
-    skeletons: list[dict[str, Array]] = [{} for _ in tracks]
-    hands: list[Array] = []
-    for _, index, name, points in sorted(supported, key=lambda item: (-item[0], item[1], item[2])):
-        if name in _HANDS:
-            if any(_same_place(points, other) for other in hands):
-                continue
-            hands.append(points)
-        skeletons[index][name] = points
-    return skeletons
+@dataclass(frozen=True)
+class _Found:
+    """What a person's readings of a part agree on: keypoints (K, 3) in the world, NaN where unknown.
+
+    agreeing : the detections whose readings agree with them. support : the sum of the scores of these.
+    off_wrist : how far a hand is from the end of the person's arm, as a share of its size.
+    """
+
+    person: int
+    name: str
+    points: Array
+    agreeing: list[_Member]
+    support: float
+    off_wrist: float
+
+    @property
+    def claim(self) -> float:
+        """How strongly the person claims the part."""
+        return self.support * float(np.exp(-0.5 * (self.off_wrist / _WRIST_SIGMA) ** 2))
 
 
-def _triangulated(
-    track: Sequence[_Member], name: str, readings: dict[int, list[Reading]], views: Views
-) -> tuple[Array, float]:
-    """A part's keypoints (K, 3) in the world, NaN where unknown, and the sum of the scores that agree with them."""
-    found = [(views.of_frame(m.frame), readings[m.frame][m.n].get(name)) for m in track]
-    seen = [(view, part) for view, part in found if view is not None and part is not None]
-    if len(seen) < 2:
-        return np.full((0, 3), np.nan), 0.0
-    view = np.array([v for v, _ in seen])
-    pixels = np.array([views.undistort(v, part.keypoints) for v, part in seen])
-    weight = np.array([part.keypoint_score for _, part in seen])
-    size = np.array([part.size for _, part in seen])
-    points = triangulate(views.projection[view], pixels, weight, _SIGMA * size).points
-    agrees = [_distance(part, v, points, views) < _AGREES for v, part in seen]
-    return points, float(sum(part.score for (_, part), a in zip(seen, agrees, strict=True) if a))
+def _skeletons(people: Sequence[_Person], readings: Readings, views: Views) -> list[dict[str, Array]]:
+    """For each person the parts that the readings agree on: keypoints (K, 3) in the world by name.
+
+    Readings that agree on a hand that is not at the person's wrist, or somebody else's, are dropped (in place).
+    """
+    while True:
+        skeletons: list[dict[str, Array]] = [{} for _ in people]
+        found = [_triangulated(n, name, people, readings, views) for n in range(len(people)) for name in PARTS]
+        hands: list[Array] = []
+        refused: list[_Found] = []
+        for one in sorted((f for f in found if f.support >= _SUPPORT), key=lambda f: -f.claim):
+            if one.name in _HANDS:
+                if one.off_wrist > _AT_WRIST or any(_same_place(one.points, hand) for hand in hands):
+                    refused.append(one)
+                    continue
+                hands.append(one.points)
+            skeletons[one.person][one.name] = one.points
+        if not refused:
+            return skeletons
+        for one in refused:
+            for member in one.agreeing:
+                del readings[member.frame][member.n][one.name]
+
+
+def _triangulated(index: int, name: str, people: Sequence[_Person], readings: Readings, views: Views) -> _Found:
+    read = [
+        (member, view, part)
+        for member in people[index].members
+        if (view := views.of_frame(member.frame)) is not None
+        and (part := readings[member.frame][member.n].get(name)) is not None
+    ]
+    if len(read) < 2:
+        return _Found(index, name, np.full((0, 3), np.nan), [], 0.0, 0.0)
+    view_of = np.array([v for _, v, _ in read])
+    pixels = np.array([views.undistort(v, part.keypoints) for _, v, part in read])
+    weight = np.array([part.keypoint_score for _, _, part in read])
+    size = np.array([part.size for _, _, part in read])
+    points = triangulate(views.projection[view_of], pixels, weight, _SIGMA * size).points
+    agreeing = [(m, part) for m, v, part in read if distance(part, _projected(points, v, views)) < _AGREES]
+    members = [m for m, _ in agreeing]
+    off_wrist = _off_wrist(points, members, people[index].wrists[name], views) if name in _HANDS else 0.0
+    return _Found(index, name, points, members, float(sum(part.score for _, part in agreeing)), off_wrist)
+
+
+def _off_wrist(points: Array, members: Sequence[_Member], wrist: Array, views: Views) -> float:
+    """How far a hand (21, 3) is from the end of the arm where both are projected, a share of its size; 0 if unknown."""
+    view = views.of_frames([member.frame for member in members])
+    hand = views.project(points)[view]
+    off = np.linalg.norm(hand[:, 0] - views.project(wrist)[view], axis=-1)
+    if not np.isfinite(off).any():
+        return 0.0
+    size = (np.nanmax(hand, axis=1) - np.nanmin(hand, axis=1)).max(axis=-1)
+    return float(np.nanmedian(off) / np.nanmedian(size))
 
 
 def _same_place(a: Array, b: Array) -> bool:
@@ -178,16 +235,12 @@ def _projected(points: Array, view: int, views: Views) -> Array:
     return image_points(views.cameras[view], transform(views.cam_from_world[view], points))
 
 
-def _distance(part: Part, view: int, points: Array, views: Views) -> float:
-    return distance(part, _projected(points, view, views))
-
-
 def _read_again(
     frame: int,
     image: Pyramid,
-    tracks: Sequence[Sequence[_Member]],
+    people: Sequence[_Person],
     skeletons: Sequence[dict[str, Array]],
-    readings: dict[int, list[Reading]],
+    readings: Readings,
     views: Views,
     reader: PartReader,
 ) -> None:
@@ -195,8 +248,8 @@ def _read_again(
     view = views.of_frame(frame)
     if view is None:
         return
-    for track, skeleton in zip(tracks, skeletons, strict=True):
-        for member in (m for m in track if m.frame == frame):
+    for person, skeleton in zip(people, skeletons, strict=True):
+        for member in (m for m in person.members if m.frame == frame):
             reading = readings[frame][member.n]
             for name, points in skeleton.items():
                 expected = _projected(points, view, views)
@@ -215,11 +268,9 @@ def better_reading(first: Part | None, again: Part, expected: Array) -> Part:
     return first
 
 
-def _judge(
-    track: Sequence[_Member], skeleton: dict[str, Array], readings: dict[int, list[Reading]], views: Views
-) -> None:
-    """Score a track's readings by how they agree with its parts, and drop those of something else (in place)."""
-    for member in track:
+def _judge(person: _Person, skeleton: dict[str, Array], readings: Readings, views: Views) -> None:
+    """Score a person's readings by how they agree with the parts, and drop those of something else (in place)."""
+    for member in person.members:
         view = views.of_frame(member.frame)
         if view is None:
             continue

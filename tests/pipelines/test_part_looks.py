@@ -54,9 +54,9 @@ def reading(points: np.ndarray, frame: int, right: bool) -> Part:
     return Part.of(IMAGE, 0.9, at, np.zeros((len(at), 3)), 0.95 if right else 0.05)
 
 
-def man_in(frame: int) -> PersonDetection:
+def man_in(frame: int, man: np.ndarray = MAN) -> PersonDetection:
     keypoints = np.full((33, 2), np.nan)
-    for name, point in zip(COCO17.joints, in_frame(MAN, frame), strict=True):
+    for name, point in zip(COCO17.joints, in_frame(man, frame), strict=True):
         keypoints[BLAZEPOSE33.index(name)] = point
     known = np.isfinite(keypoints).all(axis=1)
     box = np.concatenate([np.nanmin(keypoints, axis=0), np.nanmax(keypoints, axis=0)])
@@ -186,6 +186,31 @@ def test_without_cameras_the_readings_stand() -> None:
 def test_a_hand_of_the_wrong_side_alone_is_none() -> None:
     found = look(Scripted({(i, "left_hand"): ALL[i, "right_hand"] for i in FRAMES}, {}))
     assert all(np.isnan(hand(found[i][0], "left_hand")).all() for i in FRAMES)
+
+
+def test_a_hand_that_is_not_at_the_wrist_is_none() -> None:
+    """All readings agree, but on a hand half a metre behind him."""
+    found = look(Scripted({(i, "left_hand"): reading(ANOTHER, i, right=False) for i in FRAMES}, {}))
+    assert all(np.isnan(hand(found[i][0], "left_hand")).all() for i in FRAMES)
+
+
+def test_a_hand_is_of_the_one_whose_arm_it_ends() -> None:
+    """A woman's left wrist is next to his left hand; hers is hidden, and his is read for her, too."""
+    wrist = COCO17.index("left_wrist")
+    woman = standing_person(-0.6, 0.6)
+    woman[wrist] = HANDS["left_hand"][0] + [0.0, 0.06, 0.0]
+    people = {i: [man_in(i), man_in(i, woman)] for i in FRAMES}
+
+    class Both(Scripted):
+        def of_body(self, image: Pyramid, body: PersonDetection, part: str) -> Part | None:
+            his = np.array_equal(body.keypoints, man_in(number(image)).keypoints, equal_nan=True)
+            odd = number(image) % 2 == 1  # the same reading twice in a frame would be given to one of them at once
+            return ALL[number(image), part] if part == "left_hand" and his != odd else None
+
+    found = look(Both({}, ALL), people=people)
+    for i in FRAMES:
+        np.testing.assert_array_equal(hand(found[i][0], "left_hand"), ALL[i, "left_hand"].keypoints)
+        assert np.isnan(hand(found[i][1], "left_hand")).all()
 
 
 def test_two_readings_are_too_few_to_judge_a_third() -> None:
