@@ -15,6 +15,7 @@ FORMAT = "mcbench-verdicts/1"
 REASONS = (
     "few_views",
     "high_residual",
+    "off_outline",
     "low_parallax",
     "implausible_shape",
     "implausible_pose",
@@ -42,6 +43,10 @@ class Check:
     threshold: float
     bound: str
     reason: str
+
+    def __post_init__(self) -> None:
+        if self.reason not in REASONS:
+            raise ValueError(f"{self.reason!r} is no reason for rejection; known: {', '.join(REASONS)}")
 
     @property
     def passed(self) -> bool:

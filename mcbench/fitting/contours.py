@@ -30,6 +30,8 @@ IntArray = npt.NDArray[np.int64]
 
 #: Points of the surface that colours are kept of, and how many near a point of the rim it is compared with.
 _SAMPLES, _NEAR = 2000, 16
+#: Side of the cubes of which each has one point that stands for the surface there, metres.
+_COVER_M = 0.010
 #: A sample's colour is taken where the surface faces the camera by this cosine at least.
 _FACING = 0.5
 #: Difference of colours (of 255) at which a pixel is as likely of the body as not is 1.18 times this.
@@ -93,6 +95,8 @@ class SurfaceTopology:
     ----------
     faces : (F, 3). edge : (E, 2) vertices of the edges that two faces of the skin share, and `edge_faces` (E, 2) these.
     samples : (S,) vertices that colours are kept of. near_samples : (V, N) those near each vertex.
+    mirrored_samples : (S,) the one on the other side of each.
+    cover : vertices and faces whose places and middles lie everywhere on the surface, about `_COVER_M` apart.
     """
 
     faces: IntArray
@@ -100,14 +104,38 @@ class SurfaceTopology:
     edge_faces: IntArray
     samples: IntArray
     near_samples: IntArray
+    mirrored_samples: IntArray
+    cover: tuple[IntArray, IntArray]
 
     @classmethod
     def of_body(cls, body: BodyModel) -> SurfaceTopology:
         edge, edge_faces = _inner_edges(body.faces)
         skin = body.skin_mask[edge].all(1)
-        samples = _spread(body, _SAMPLES)
-        near = cKDTree(body.v_template[samples]).query(body.v_template, k=_NEAR)[1]
-        return cls(body.faces, edge[skin], edge_faces[skin], samples, near.astype(np.int64))
+        samples = spread_vertices(body, _SAMPLES)
+        tree = cKDTree(body.v_template[samples])
+        near = tree.query(body.v_template, k=_NEAR)[1]
+        mirrored = tree.query(body.v_template[samples] * [-1, 1, 1])[1]
+        return cls(
+            body.faces,
+            edge[skin],
+            edge_faces[skin],
+            samples,
+            near.astype(np.int64),
+            mirrored.astype(np.int64),
+            _cover(body),
+        )
+
+    def surface(self, vertices: Array) -> Array:
+        """Points (N, 3) everywhere on the surface of a body with vertices (V, 3)."""
+        on_vertices, in_faces = self.cover
+        return np.concatenate([vertices[on_vertices], vertices[self.faces[in_faces]].mean(1)])
+
+
+def _cover(body: BodyModel) -> tuple[IntArray, IntArray]:
+    points = np.concatenate([body.v_template, body.v_template[body.faces].mean(1)])
+    cells = np.floor(points / _COVER_M).astype(np.int64)
+    chosen = np.sort(np.unique(cells, axis=0, return_index=True)[1])
+    return chosen[chosen < body.n_vertices], chosen[chosen >= body.n_vertices] - body.n_vertices
 
 
 def _inner_edges(faces: IntArray) -> tuple[IntArray, IntArray]:
@@ -120,7 +148,7 @@ def _inner_edges(faces: IntArray) -> tuple[IntArray, IntArray]:
     return edges[first], np.stack([owner[first], owner[first + 1]], axis=1)
 
 
-def _spread(body: BodyModel, count: int) -> IntArray:
+def spread_vertices(body: BodyModel, count: int) -> IntArray:
     """About `count` vertices of the skin, one a cube of space: evenly, however dense the mesh is."""
     skin = np.flatnonzero(body.skin_mask)
     low, high = 0.002, 0.2
@@ -140,7 +168,15 @@ class ContourFinder:
     topology: SurfaceTopology
     images: SceneImages
 
-    def find(self, vertices: Array, order: DepthOrder, person: int, reach: int) -> ContourReadings:
+    def find(
+        self,
+        vertices: Array,
+        order: DepthOrder,
+        person: int,
+        reach: int,
+        colours: npt.NDArray[np.float32] | None = None,
+        part: npt.NDArray[np.bool_] | None = None,
+    ) -> ContourReadings:
         """The outline of a body near where it is fitted.
 
         Parameters
@@ -148,32 +184,38 @@ class ContourFinder:
         vertices : (V, 3) of the body, metres.
         order : who is in front of whom, with this body as its `person`.
         reach : how far from the fitted rim the outline may be, px.
+        colours : (S, 3) of the samples of the surface; None: those that the images show where it is fitted.
+        part : (V,) the part of the body whose outline is looked for; None: all of it.
         """
-        rims = self._rims(vertices, order, person, reach)
-        edge, view, middle, normal, depth = rims
+        edge, view, middle, normal, depth = self._rims(vertices, order, person, reach, part)
         if not len(view):
             return ContourReadings(edge, view, normal, np.zeros(0), depth, _SPACING_PX, edge[:, 0])
-        colours = self.colours(vertices, order, person)[self.topology.near_samples[edge[:, 0]]]
+        if colours is None:
+            colours = self.colours(vertices, order, person)
         profile, steps = self._profiles(view, middle, normal, reach)
-        place, good = boundary(profile, colours, steps)
+        place, good = boundary(profile, colours[self.topology.near_samples[edge[:, 0]]], steps)
         at = (middle * normal).sum(1) + place
         return ContourReadings(edge[good], view[good], normal[good], at[good], depth[good], _SPACING_PX, edge[:, 0])
 
     def _rims(
-        self, vertices: Array, order: DepthOrder, person: int, reach: int
+        self, vertices: Array, order: DepthOrder, person: int, reach: int, part: npt.NDArray[np.bool_] | None
     ) -> tuple[IntArray, IntArray, Array, Array, Array]:
         """The rim's points to look at: edges (M, 2), views (M,), middles and normals (M, 2) px, depths (M,)."""
         top, views = self.topology, self.images.views
         corners = vertices[top.faces]
         face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         offset = (face_normal * corners[:, 0]).sum(1)
+        edges, edge_faces = top.edge, top.edge_faces
+        if part is not None:
+            own = part[edges[:, 0]]
+            edges, edge_faces = edges[own], edge_faces[own]
         found = []
         for view, (projection, center, size) in enumerate(
             zip(views.projection, views.centers, views.size, strict=True)
         ):
             facing = np.asarray(face_normal @ center > offset)
-            rim = np.flatnonzero(facing[top.edge_faces[:, 0]] != facing[top.edge_faces[:, 1]])
-            edge = top.edge[rim]
+            rim = np.flatnonzero(facing[edge_faces[:, 0]] != facing[edge_faces[:, 1]])
+            edge = edges[rim]
             cam = vertices[edge] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
             depth = cam[..., 2].mean(1)
             ahead = (cam[..., 2] > 0.05).all(1)
@@ -181,7 +223,7 @@ class ContourFinder:
             pixels = cam[..., :2] / cam[..., 2:]
             middle = pixels.mean(1)
             # outwards: across the line of sight, the surface's normal on the rim
-            across = face_normal[top.edge_faces[rim]].sum(1)
+            across = face_normal[edge_faces[rim]].sum(1)
             moved = across @ projection[:, :3].T
             normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
             normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
@@ -192,8 +234,8 @@ class ContourFinder:
             cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
             chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
             found.append((edge[chosen], np.full(len(chosen), view), middle[chosen], normal[chosen], depth[chosen]))
-        edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return edges, view_of, middles, normals, depths
+        all_edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return all_edges, view_of, middles, normals, depths
 
     def colours(self, vertices: Array, order: DepthOrder, person: int) -> npt.NDArray[np.float32]:
         """(S, 3) the median colour of each sample of the surface over the views that face it; NaN where none does."""

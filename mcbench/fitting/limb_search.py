@@ -9,11 +9,10 @@ and by what the keypoints say. A limb behind something costs and gains nothing t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
@@ -47,29 +46,30 @@ _COLOUR_SD, _ANY, _BEHIND = 16.0, 0.04, 0.25
 _PIXEL_WEIGHT = 0.12
 #: Candidates for one limb, and how far apart they are, metres.
 _CANDIDATES, _APART_M = 3, 0.15
+#: How far from a candidate its outline may be, px, how many points of its rim must be free, and how many candidates
+#: are told.
+_REACH_PX, _LEAST_RIM, _TRIED = 14, 25, 2
 _FACING = 0.3
 _SEED = 20201120
 
 
 @dataclass(frozen=True)
 class LimbSurface:
-    """A limb's skin. The other side's is of the same form.
+    """A limb's skin.
 
     Attributes
     ----------
-    joints : upper joint, lower joint, end. samples : (S,) vertices. mirrored : (S,) those on the other side.
+    joints : upper joint, lower joint, end. samples : (S,) vertices.
     limb_vertices : (V,) bool, what moves with the limb.
     """
 
     joints: tuple[int, int, int]
     samples: IntArray
-    mirrored: IntArray
     limb_vertices: npt.NDArray[np.bool_]
 
 
 def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
     """Left and right arm, left and right leg, in the order of `LIMBS`."""
-    mirror = cKDTree(body.v_template).query(body.v_template * [-1, 1, 1])[1]
     found = []
     for upper, lower, end in LIMBS:
         below = _below(body.parents, upper)
@@ -80,7 +80,7 @@ def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
         # evenly by area: as many of a fine mesh's vertices as of a coarse one's
         picks = np.searchsorted(np.cumsum(share), (np.arange(_SAMPLES) + 0.5) / _SAMPLES * share.sum())
         samples = np.unique(skin[order][picks])
-        found.append(LimbSurface((upper, lower, end), samples, mirror[samples], own))
+        found.append(LimbSurface((upper, lower, end), samples, own))
     return found
 
 
@@ -125,13 +125,17 @@ class LimbSearch:
         self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
 
     def search(self, limb: LimbSurface) -> list[BodyState]:
-        """Bodies with the limb where the images may have it, the likeliest first; none where its colours are not known.
+        """The body with the limb where the images show most of its outline, at most `_TRIED` places; none where that
+        is no more than where it is, or its colours are not known.
 
-        They differ from each other and from where the limb is by `_APART_M` at the limb's end or middle.
+        The candidates differ from each other and from where the limb is by `_APART_M` at the limb's end or middle.
         """
-        palette = self._palette(limb)
-        if palette is None:
+        colours = self._expected(limb)
+        palette = colours[self._finder.topology.near_samples[limb.samples]]
+        known = np.asarray(np.isfinite(palette).all(axis=-1))
+        if known.any(axis=1).mean() < 0.5:
             return []
+        palette = np.where(known[..., None], palette, np.float32(1e4))
         chain = _Chain(self._body, self._state.body, limb)
         behind = self._behind(limb)
         rng = np.random.default_rng(_SEED)
@@ -139,7 +143,7 @@ class LimbSearch:
         _, taken = self._values(chain, limb, present[None], palette, behind)
         drawn = _from_prior(rng, limb.joints, _DRAWN)
         values, ends = self._values(chain, limb, drawn, palette, behind)
-        found = []
+        found = [self._state.body]
         for _ in range(_CANDIDATES):
             apart = np.linalg.norm(ends[:, None] - taken, axis=-1).max(-1).min(1) > _APART_M
             if not apart.any():
@@ -149,8 +153,25 @@ class LimbSearch:
             taken = np.concatenate([taken, ends[best : best + 1], place[None]])
             rotations = self._state.body.rotations.copy()
             rotations[list(limb.joints[:2])] = exp_so3(angles)
-            found.append(BodyState(self._state.body.betas, rotations, self._state.body.transl))
-        return found
+            found.append(replace(self._state.body, rotations=rotations))
+        shares = self._shares(limb, found, behind, colours)
+        order = np.argsort(-shares, kind="stable")
+        return [found[index] for index in order if shares[index] > shares[0]][:_TRIED]
+
+    def _shares(
+        self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: npt.NDArray[np.float32]
+    ) -> Array:
+        """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free."""
+        vertices = self._body.forward(
+            np.stack([b.betas for b in bodies]),
+            np.stack([b.rotations for b in bodies]),
+            np.stack([b.transl for b in bodies]),
+        ).vertices
+        shares = [
+            self._finder.find(v, behind, 0, _REACH_PX, colours, limb.limb_vertices).share(least=_LEAST_RIM)
+            for v in vertices
+        ]
+        return np.nan_to_num(np.array(shares))
 
     def _refined(
         self,
@@ -169,14 +190,11 @@ class LimbSearch:
             angles, place = drawn[values.argmin()], ends[values.argmin()]
         return angles, place
 
-    def _palette(self, limb: LimbSurface) -> npt.NDArray[np.float32] | None:
-        """Colours (S, N, 3) that each sample may have; None where the other side is not seen."""
-        near = self._finder.topology.near_samples[limb.mirrored]
-        colours = self._colours[near]
-        known = np.asarray(np.isfinite(colours).all(axis=-1))
-        if known.any(axis=1).mean() < 0.5:
-            return None
-        return np.where(known[..., None], colours, np.float32(1e4))
+    def _expected(self, limb: LimbSurface) -> npt.NDArray[np.float32]:
+        """Colours (S, 3) of the samples of the surface, the limb's taken from the other side; NaN where unknown."""
+        topology = self._finder.topology
+        own = limb.limb_vertices[topology.samples]
+        return np.where(own[:, None], self._colours[topology.mirrored_samples], self._colours)
 
     def _behind(self, limb: LimbSurface) -> DepthOrder:
         """Depths of the person without the limb, and of others."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mcbench.body.model import BodyModel
 from mcbench.cameras.views import Views
+from mcbench.fitting.contours import spread_vertices
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.state import BodyState
@@ -24,7 +25,8 @@ Array = npt.NDArray[np.float64]
 #: How much larger the error of a hidden joint's reading is than its score tells, and that of a joint in sight where
 #: this share of the keypoints is hidden.
 HIDDEN_DOUBT, CROWDED_DOUBT, CROWDED = 5.0, 1.7, 0.35
-_CELL_PX = 6
+#: Side of a cell, px, and how many points stand for a surface: enough for cells of that size.
+_CELL_PX, _POINTS = 6, 3000
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Occluders:
             np.stack([p.rotations for p in people]),
             np.stack([p.transl for p in people]),
         ).vertices
-        return cls(DepthOrder.of_people(list(vertices), views.select(used), _CELL_PX), used)
+        thin = spread_vertices(body, _POINTS)
+        return cls(DepthOrder.of_people(list(vertices[:, thin]), views.select(used), _CELL_PX), used)
 
     def doubt(self, person: int, points: Array, seen: PersonObservations) -> Array:
         """How much more each reading (M, K) of a person is to be doubted than its score says.

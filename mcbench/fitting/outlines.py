@@ -72,7 +72,7 @@ class Outlines:
             np.stack([p.rotations for p in people]),
             np.stack([p.transl for p in people]),
         ).vertices
-        surfaces = [np.concatenate([v, v[self.body.faces].mean(1)]) for v in vertices]
+        surfaces = [self.topology.surface(v) for v in vertices]
         order = DepthOrder.of_people(surfaces, self.images.views, _CELL_PX)
         return Look(self, vertices, order)
 
@@ -107,7 +107,7 @@ class Look:
         vertices[person] = self.outlines.body.forward(
             body.betas[None], body.rotations[None], body.transl[None]
         ).vertices[0]
-        surface = np.concatenate([vertices[person], vertices[person][self.outlines.body.faces].mean(1)])
+        surface = self.outlines.topology.surface(vertices[person])
         own = list(self.order.own)
         own[person] = DepthOrder.of_people([surface], self.outlines.images.views, _CELL_PX).own[0]
         return replace(self, vertices=vertices, order=replace(self.order, own=own))

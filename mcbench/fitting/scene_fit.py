@@ -55,7 +55,8 @@ _RECONSIDERATIONS = 2
 #: How far from the fitted rim an outline is looked for, px, round by round.
 _REACHES_PX = (14, 8, 5)
 #: A limb is looked for elsewhere where the images show less than this share of its outline, and put there where they
-#: show so much more of it. On rendered people 0.1 to 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right one's.
+#: show so much more of it. On rendered people 0.1 to 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right
+#: one's.
 _LIMB_LOST, _LIMB_FOUND = 0.55, 0.12
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
@@ -194,21 +195,21 @@ class SceneFitter:
         world = views.transformed(_scaling(scale))
         people = {index: self._grown(alone, scale / first) for index, alone in solved.items()}
         people = self._reconsider(people, world, detections, tracks)
-        still = {index: self._movement(person) for index, person in people.items()}
+        by_keypoints = people
         seen: dict[int, Outline] = {}
         if outlines is not None and people:
             people, seen = self._with_outlines(people, outlines.transformed(_scaling(scale)))
-        if not metric:
-            together = self._solve_with_scale([people[i] for i in settled.voters], 0.0)
-            growth = float(np.exp(together.state.log_scale))
+        if seen and not metric:
+            # the error bar stays: it is people's sizes that leave a scale open, not where their outlines are
+            voters = [i for i in settled.voters if _legs_shown(seen[i])] or list(settled.voters)
+            growth = float(np.exp(self._solve_with_scale([people[i] for i in voters], 0.0).state.log_scale))
             scale *= growth
-            settled = replace(settled, deviation=float(np.sqrt(_shared_variance(together))))
             people = {index: self._grown(person, growth) for index, person in people.items()}
         margin = float(np.exp(_Z90 * settled.deviation))
-        fits = [
-            self._finish(index, person, still[index], settled.vote(index, first), seen.get(index))
-            for index, person in people.items()
-        ]
+        fits = []
+        for index, person in people.items():
+            movement = self._movement(by_keypoints[index], person)
+            fits.append(self._finish(index, person, movement, settled.vote(index, first), seen.get(index)))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
@@ -374,9 +375,14 @@ class SceneFitter:
         return [start for start in starts if start is not None]
 
     @staticmethod
-    def _movement(person: _Alone) -> Movement | None:
-        """By keypoints alone: outlines do not tell one frame from another."""
-        return measure_movement(person.energy, person.state, noise_factor(person.energy, person.state))
+    def _movement(*fits: _Alone) -> Movement | None:
+        """How far a person moved by the keypoints, the least of it for several fits.
+
+        A body that is a little wrong travels to make up for it, but each wrong one elsewhere.
+        """
+        found = [measure_movement(f.energy, f.state, noise_factor(f.energy, f.state)) for f in fits]
+        known = [movement for movement in found if movement is not None]
+        return min(known, key=lambda movement: movement.at_least) if known else None
 
     def _with_outlines(
         self, people: dict[int, _Alone], outlines: Outlines
@@ -413,13 +419,12 @@ class SceneFitter:
                 present = moved[index]
                 energy = _with_noise(present.energy, present.noise)
                 search = look.limb_search(place, energy, present.state, self._joints, colours)
+                best = shares[number] + _LIMB_FOUND
                 for body in search.search(limb):
                     there = replace(present, state=replace(present.state, body=body))
                     now, share = self._limb_at(there, look, place, number)
-                    if share > shares[number] + _LIMB_FOUND:
-                        shares = shares.copy()
-                        shares[number] = share
-                        moved[index] = now
+                    if share > best:
+                        moved[index], best = now, share
         return moved
 
     def _limb_at(self, person: _Alone, look: Look, place: int, limb: int) -> tuple[_Alone, float]:
@@ -465,6 +470,11 @@ class SceneFitter:
             vote,
             outline,
         )
+
+
+def _legs_shown(outline: Outline) -> bool:
+    """Whether the images show a person's legs where they are fitted, as far as they are free of others."""
+    return not bool((outline.limb_shares[2:] < _LIMB_LOST).any())
 
 
 def _scaling(factor: float) -> Similarity:

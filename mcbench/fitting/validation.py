@@ -48,7 +48,7 @@ class ValidateSettings:
         default=0.4, metadata={"help": "Largest share of keypoints off by 10 % of that height (high_residual)."}
     )
     min_limb_agreement: float = field(
-        default=0.45,
+        default=0.35,
         metadata={
             "help": "Least share of the sure readings of an elbow, wrist, knee or ankle that lie within 6 % of stature "
             "of the fit, for the one that agrees worst of those whose outline the images do not show (high_residual)."
@@ -67,16 +67,14 @@ class ValidateSettings:
     )
     min_leg_outline: float = field(
         default=0.35,
-        metadata={
-            "help": "Least share of a leg's fitted outline that the images show, for the worse leg (off_outline)."
-        },
+        metadata={"help": "Least share of a leg's fitted outline that the images show, the worse leg (off_outline)."},
     )
     fragment_m: float = field(
         default=0.9,
         metadata={"help": "Two people nearer than this who are never seen in one frame are one who moved, metres."},
     )
     max_joint_sd_m: float = field(
-        default=0.027, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+        default=0.03, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
     )
     max_limb_sd_m: float = field(
         default=0.12,
@@ -131,7 +129,7 @@ def _checks(
     stature = float(measured["stature_m"])
     sure = keypoint_errors(people.keypoints[person], rows, detections, cameras, _SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
-    agreement = limb_agreement(sure * (STATURE / stature), outlines >= _OUTLINE_SHOWN)
+    agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     legs = outlines[2:][np.isfinite(outlines[2:])]
     s = settings
     return (
@@ -158,7 +156,17 @@ def limb_outlines(measured: dict[str, Any]) -> Array:
     return np.array([np.nan if share is None else share for share in found], dtype=np.float64)
 
 
-def limb_agreement(relative: Array, shown: npt.NDArray[np.bool_] | None = None) -> float | None:
+def vouched_limbs(outlines: Array) -> npt.NDArray[np.bool_]:
+    """(4,) limbs that no contradiction among the detector's readings speaks against, from their `limb_outlines`.
+
+    Those whose outlines the images show; and, where images were looked at, arms: a wrong one is a small part of a body,
+    told by its error bars, while half the readings of an arm behind a back are guesses.
+    """
+    looked = bool(np.isfinite(outlines).any())
+    return np.asarray((outlines >= _OUTLINE_SHOWN) | (looked & (np.arange(4) < 2)))
+
+
+def limb_agreement(relative: Array, vouched: npt.NDArray[np.bool_] | None = None) -> float | None:
     """Share of a limb joint's readings that agree with the fit, the least over elbows, wrists, knees and ankles.
 
     A detector that takes another's hand for this person's, or guesses at an arm behind a back, contradicts itself from
@@ -167,14 +175,13 @@ def limb_agreement(relative: Array, shown: npt.NDArray[np.bool_] | None = None) 
     Parameters
     ----------
     relative : (M, 17) errors of the `coco17` keypoints as shares of stature, NaN where not read.
-    shown : (4,) whether the images show the outline of left and right arm, left and right leg: then it is the detector
-        that is wrong.
+    vouched : (4,) limbs (left and right arm, left and right leg) whose readings are not asked.
 
     Joints read in fewer than `_MIN_READINGS` detections are left out; None where that leaves none.
     """
     errors = relative[:, _LIMB_JOINTS]
-    if shown is not None:
-        errors = np.where(shown[_LIMB_OF], np.nan, errors)
+    if vouched is not None:
+        errors = np.where(vouched[_LIMB_OF], np.nan, errors)
     counts = (~np.isnan(errors)).sum(axis=0)
     shares = (errors < _AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
     return float(shares.min()) if len(shares) else None
