@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import block_diag
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.camera import transform
@@ -21,7 +20,7 @@ from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.robust import geman_mcclure
-from mcbench.fitting.solver import ArrowSystem, DenseSystem
+from mcbench.fitting.solver import ArrowSystem, DenseSystem, OffsetSystem
 from mcbench.fitting.state import BodyState, PersonState
 
 Array = npt.NDArray[np.float64]
@@ -57,12 +56,34 @@ class PointNormals:
 
 def reprojection(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
     """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
-    terms = reprojection_terms(points, observations, kernel)
-    return PointNormals(terms.value, terms.gradient.sum(0), terms.hessian.sum(0))
+    read = observations.readings
+    cam = transform(observations.cam_from_world, points)[read.row, read.keypoint]
+    valid = cam[:, 2] > _NEAR
+    inverse_depth = 1.0 / np.where(valid, cam[:, 2], 1.0)
+    image = cam[:, :2] * inverse_depth[:, None]
+    residual = (image * read.focal + read.principal - read.pixels) * read.inverse_sigma
+    rho, robust = geman_mcclure((residual**2).sum(-1), kernel)
+    value = 0.5 * float(read.weight @ np.where(valid, rho, kernel**2))
+    weight = np.where(valid, robust, 0.0) * read.weight
+    # rows of the Jacobian, two a reading, over the standard deviation of their error: (N, 2, 3)
+    rows = read.rotation[:, :2] - image[..., None] * read.rotation[:, 2:]
+    rows *= (read.focal * (inverse_depth[:, None] * read.inverse_sigma))[..., None]
+    weighted = rows * weight[:, None, None]
+    terms = np.concatenate(
+        [
+            (weighted * residual[..., None]).sum(1),
+            *((weighted * rows[..., i : i + 1]).sum(1) for i in range(3)),
+        ],
+        axis=1,
+    )
+    normals = np.zeros((len(points), 12))
+    if len(terms):
+        normals[read.keypoint[read.first]] = np.add.reduceat(terms, read.first, axis=0)
+    return PointNormals(value, normals[:, :3], normals[:, 3:].reshape(-1, 3, 3))
 
 
 def reprojection_terms(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
-    """The same for each view apart: gradient (M, K, 3), hessian (M, K, 3, 3); points (K, 3), or (M, K, 3) a view."""
+    """`reprojection` a view: gradient (M, K, 3), hessian (M, K, 3, 3); points (K, 3), or (M, K, 3) in each view."""
     residual, jacobian, valid = project(points, observations)
     scaled = 1.0 / observations.sigma[..., None]
     squared = ((residual * scaled) ** 2).sum(-1)
@@ -140,40 +161,36 @@ class PersonEnergy:
         reduced = self.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False)
         return np.nan_to_num(reduced.points) + state.offsets
 
-    def linearise_with_scale(self, state: PersonState, log_scale: float) -> DenseSystem:
-        """The quadratic model over the state's unknowns and, last, the log-scale."""
+    def linearise(self, state: PersonState, log_scale: float, with_scale: bool) -> OffsetSystem:
+        """The quadratic model over the body's unknowns and, if asked for, the log-scale, and then the offsets."""
         at_origin = evaluate(self.body, replace(state.body, transl=np.zeros(3)))
         shrink = np.exp(-log_scale)
         points = at_origin.points * shrink
         normals = reprojection(points + state.offsets + state.body.transl, self.observations, self.kernel)
-
-        n, m = state.body.size, state.offsets.size
-        offset, last = slice(n, n + m), n + m
-        by_body = at_origin.d_points * shrink  # (K, 3, n)
-        by_body[..., n - 3 :] = np.eye(3)  # transl is in the views' world
-        outer = np.concatenate([by_body, -points[..., None]], axis=-1)
-        rest = np.r_[:n, last]
-        gradient, hessian = np.zeros(n + m + 1), np.zeros((n + m + 1, n + m + 1))
-        gradient[rest], hessian[np.ix_(rest, rest)] = pull_back(normals, outer)
-        # an offset moves its own keypoint alone
-        gradient[offset] = normals.gradient.ravel()
-        coupling = (normals.hessian @ outer).reshape(m, -1)
-        hessian[offset, rest], hessian[rest, offset] = coupling, coupling.T
-        hessian[offset, offset] = block_diag(*normals.hessian)
-
-        prior_value, prior_gradient, prior_hessian = self.priors.linearise(state.body)
-        gradient[:n] += prior_gradient
-        hessian[:n, :n] += prior_hessian
-        precision = np.repeat(self.offset_sd, 3) ** -2.0
-        gradient[offset] += precision * state.offsets.ravel()
-        hessian[range(n, last), range(n, last)] += precision
-        value = normals.value + prior_value + 0.5 * float(precision @ state.offsets.ravel() ** 2)
+        n, last = state.body.size, int(with_scale)
+        jacobian = np.empty((*points.shape, n + last))
+        jacobian[..., : n - 3] = at_origin.d_points[..., : n - 3] * shrink
+        jacobian[..., n - 3 : n] = np.eye(3)  # transl is in the views' world
+        gradient, hessian = np.zeros(n + last), np.zeros((n + last, n + last))
+        value, gradient[:n], hessian[:n, :n] = self.priors.linearise(state.body)
+        if with_scale:
+            jacobian[..., n] = -points
         if self.contours is not None:
             outline = self.contours.linearise(state.body, shrink)
             value += outline.value
-            gradient[rest] += outline.gradient
-            hessian[np.ix_(rest, rest)] += outline.hessian
-        return DenseSystem(value, gradient, hessian)
+            gradient += outline.gradient[: n + last]
+            hessian += outline.hessian[: n + last, : n + last]
+        precision = self.offset_sd**-2.0
+        value += normals.value + 0.5 * float(precision @ (state.offsets**2).sum(1))
+        return OffsetSystem(
+            value,
+            DenseSystem(0.0, gradient, hessian),
+            jacobian,
+            normals.gradient,
+            normals.hessian,
+            state.offsets,
+            precision,
+        )
 
 
 @dataclass(frozen=True)
@@ -183,9 +200,8 @@ class PersonProblem:
     energy: PersonEnergy
     log_scale: float = 0.0
 
-    def linearise(self, state: PersonState) -> DenseSystem:
-        system = self.energy.linearise_with_scale(state, self.log_scale)
-        return DenseSystem(system.value, system.gradient[:-1], system.hessian[:-1, :-1])
+    def linearise(self, state: PersonState) -> OffsetSystem:
+        return self.energy.linearise(state, self.log_scale, with_scale=False)
 
     def retract(self, state: PersonState, step: Array) -> PersonState:
         return state.retract(step)
@@ -206,18 +222,8 @@ class SceneProblem:
     energies: Sequence[PersonEnergy]
 
     def linearise(self, state: SceneState) -> ArrowSystem:
-        systems = [e.linearise_with_scale(p, state.log_scale) for e, p in zip(self.energies, state.people, strict=True)]
-        shared = DenseSystem(
-            0.0,
-            np.array([sum(s.gradient[-1] for s in systems)]),
-            np.array([[sum(s.hessian[-1, -1] for s in systems)]]),
-        )
-        return ArrowSystem(
-            sum(s.value for s in systems),
-            [DenseSystem(s.value, s.gradient[:-1], s.hessian[:-1, :-1]) for s in systems],
-            [s.hessian[:-1, -1:] for s in systems],
-            shared,
-        )
+        people = zip(self.energies, state.people, strict=True)
+        return ArrowSystem([e.linearise(p, state.log_scale, with_scale=True) for e, p in people], 1)
 
     def retract(self, state: SceneState, step: Array) -> SceneState:
         people, start = [], 0

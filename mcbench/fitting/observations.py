@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,28 @@ from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The N keypoints of a person that were read, one after another by keypoint.
+
+    Attributes
+    ----------
+    row : (N,) detection. keypoint : (N,), rising. first : (…,) where each keypoint that was read begins.
+    rotation : (N, 3, 3) of the view's camera from the world. focal, principal : (N, 2) px of its camera.
+    pixels : (N, 2). inverse_sigma : (N, 1) 1/px. weight : (N,).
+    """
+
+    row: npt.NDArray[np.int64]
+    keypoint: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    rotation: Array
+    focal: Array
+    principal: Array
+    pixels: Array
+    inverse_sigma: Array
+    weight: Array
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,22 @@ class PersonObservations:
     def select(self, mask: npt.NDArray[np.bool_]) -> PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What was read: of many keypoints, most are not in most views."""
+        keypoint, row = np.nonzero(self.weight.T > 0)
+        return Readings(
+            row,
+            keypoint,
+            np.flatnonzero(np.diff(keypoint, prepend=-1)),
+            self.cam_from_world[row, :, :3],
+            np.stack([self.K[row, 0, 0], self.K[row, 1, 1]], axis=-1),
+            self.K[row, :2, 2],
+            self.pixels[row, keypoint],
+            1.0 / self.sigma[row, keypoint][:, None],
+            self.weight[row, keypoint],
+        )
 
     def mean_doubt(self) -> Array:
         """(K,) the doubt about a keypoint in all views together, the surest ones counting most; 1 where unknown."""

@@ -6,7 +6,7 @@ towards its 3D keypoints: without it one view leaves the sign of every limb's de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.lifting import weak_perspective
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
-from mcbench.fitting.solver import DenseSystem, minimise
+from mcbench.fitting.solver import DenseSystem, OffsetSystem, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.joints import joint_set
 
@@ -46,7 +46,7 @@ class _Problem:
     target: Array
     weight: Array
 
-    def linearise(self, state: PersonState) -> DenseSystem:
+    def linearise(self, state: PersonState) -> OffsetSystem:
         system = self.image.linearise(state)
         total = self.weight.sum()
         if total == 0:
@@ -60,14 +60,10 @@ class _Problem:
         jacobian = reduced.d_points[used]  # type: ignore[index]  # asked for above
         jacobian = jacobian - np.einsum("k,kin->in", share, jacobian)
         weighted = jacobian * (self.weight[used] / _DEPTH_SIGMA_M**2)[:, None, None]
-        gradient, hessian, n = system.gradient, system.hessian, body.size
-        gradient[:n] += np.einsum("kin,ki->n", weighted, residual)
-        hessian[:n, :n] += np.einsum("kin,kim->nm", weighted, jacobian)
-        return DenseSystem(
-            system.value + 0.5 * float(self.weight[used] @ (residual**2).sum(axis=1)) / _DEPTH_SIGMA_M**2,
-            gradient,
-            hessian,
-        )
+        gradient = system.rest.gradient + np.einsum("kin,ki->n", weighted, residual)
+        hessian = system.rest.hessian + np.einsum("kin,kim->nm", weighted, jacobian)
+        value = 0.5 * float(self.weight[used] @ (residual**2).sum(axis=1)) / _DEPTH_SIGMA_M**2
+        return replace(system, value=system.value + value, rest=DenseSystem(0.0, gradient, hessian))
 
     def retract(self, state: PersonState, step: Array) -> PersonState:
         return self.image.retract(state, step)

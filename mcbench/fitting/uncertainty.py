@@ -51,16 +51,11 @@ def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
     energy, state : the solution, in metres, with the noise found in the residuals; each view is discounted for
         errors that neighbouring views share (`observations.view_weights`).
     """
-    n = state.body.size
-    hessian = PersonProblem(energy).linearise(state).hessian
-    covariance = np.linalg.inv(hessian)
+    covariance = PersonProblem(energy).linearise(state).covariance()
     if energy.contours is not None:
         # the outlines' errors are more alike than the weights that serve the fit best say
         outline = energy.contours.linearise(state.body, 1.0).hessian[:-1, :-1]
-        spread = hessian.copy()
-        spread[:n, :n] += (_OUTLINES_ALIKE - 1) * outline
-        covariance = covariance @ spread @ covariance
-    covariance = covariance[:n, :n]
+        covariance = covariance + (_OUTLINES_ALIKE - 1) * covariance @ outline @ covariance
     d_joints = evaluate(energy.body, state.body).d_joints
     relative = d_joints - d_joints[:1]
     relative[0] = d_joints[0]
