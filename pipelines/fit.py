@@ -63,7 +63,7 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         raise Rejected("no detections agree on a person", reason="no_tracks")
     body = load_body(Path(settings.body) if settings.body else None)
     keypoints = _keypoint_model(body, detections.keypoint_set, settings)
-    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings, body)
+    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), keypoints, settings, body)
     images = _images(Source.load(context.inputs["source"]), views, detections, settings.outline_views)
     outlines = None if images is None else Outlines.of_body(body, images)
 

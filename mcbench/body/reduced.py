@@ -13,6 +13,7 @@ on the right.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,18 +73,31 @@ class ReducedBody:
             joint_shapes = np.concatenate([joint_shapes, body.joint_expression_dirs], axis=-1)
         self._shape = np.einsum("pu,uxb->pxb", blend, shapes[used])
         self._pose = None if body.posedirs is None else np.einsum("pu,uxf->pxf", blend, body.posedirs[used])
-        self._joint_rest = body.joint_template
+        self.joint_template = body.joint_template
         self._joint_shape = joint_shapes
         # below[i, j]: joint j is moved by a turn of joint i.
         self._below = np.eye(self.n_joints)
         for j in range(1, self.n_joints):
             self._below[:, j] += self._below[:, self.parents[j]]
         # One matrix sums pairs to keypoints.
-        ones, pairs = np.ones(len(self._k)), np.arange(len(self._k))
-        self._sum = sparse.csr_matrix((ones, (self._k, pairs)), shape=(regressor.shape[0], len(pairs)))
+        self._sum = _summing(self._k, regressor.shape[0])
         self._pair_weight = weight[self._k, self._j]
         self._total = weight.sum(1)
         self._weight_below = weight @ self._below.T
+
+    def keypoints(self, chosen: npt.NDArray[np.int64]) -> ReducedBody:
+        """The same body with the keypoints `chosen` (L,) of its K."""
+        part = copy.copy(self)
+        place = np.full(len(self._total), -1)
+        place[chosen] = np.arange(len(chosen))
+        pairs = np.flatnonzero(place[self._k] >= 0)
+        part._k, part._j = place[self._k[pairs]], self._j[pairs]
+        part._rest, part._shape, part._pair_weight = self._rest[pairs], self._shape[pairs], self._pair_weight[pairs]
+        part._pose = None if self._pose is None else self._pose[pairs]
+        part._unknown, part._total = self._unknown[chosen], self._total[chosen]
+        part._weight_below = self._weight_below[chosen]
+        part._sum = _summing(part._k, len(chosen))
+        return part
 
     @property
     def size(self) -> int:
@@ -110,7 +124,7 @@ class ReducedBody:
         shape = np.asarray(betas)
         if self.n_expression:
             shape = np.concatenate([shape, np.zeros(self.n_expression) if expression is None else expression])
-        rest = self._joint_rest + self._joint_shape @ shape
+        rest = self.joint_template + self._joint_shape @ shape
         a, t = self._motions(rest, rotations)
         moments = self._rest + self._shape @ shape
         if self._pose is not None:
@@ -179,6 +193,11 @@ class ReducedBody:
         moved = (pose @ d_rotation).reshape(count, -1, 3, 3)  # joint, pair, coordinate, axis
         turned = a_pair @ moved.transpose(1, 2, 0, 3).reshape(len(a_pair), 3, -1)
         return (self._sum @ turned.reshape(len(a_pair), -1)).reshape(-1, 3, count, 3)
+
+
+def _summing(owner: npt.NDArray[np.int64], count: int) -> sparse.csr_matrix:
+    """The matrix (count, N) that adds up N rows by their owner (N,)."""
+    return sparse.csr_matrix((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(count, len(owner)))
 
 
 def _crossed(a: Array, lever: Array) -> Array:

@@ -81,7 +81,7 @@ class ContourTerm:
 
         body : the body, its translation in the views' world. shrink : the views' units a metre.
         """
-        at_origin = self.rim.evaluate(body.betas, body.rotations, np.zeros(3))
+        at_origin = self.rim.evaluate(body.betas, body.rotations, np.zeros(3), expression=body.expression)
         assert at_origin.d_points is not None
         points = at_origin.points * shrink
         cam = np.einsum("mij,mj->mi", self.cam_from_world[:, :, :3], points + body.transl)

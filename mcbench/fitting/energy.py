@@ -30,7 +30,7 @@ _NEAR = 1e-3  # points nearer to the image plane than this (world units) count a
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A body's keypoints (K, 3) and joints (24, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
+    """A body's keypoints (K, 3) and joints (J, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
 
     points: Array
     joints: Array
@@ -40,7 +40,7 @@ class Evaluated:
 
 def evaluate(body: ReducedBody, state: BodyState) -> Evaluated:
     """The body in a state. Keypoints that it does not have are never observed: zeros in their place do no harm."""
-    reduced = body.evaluate(state.betas, state.rotations, state.transl)
+    reduced = body.evaluate(state.betas, state.rotations, state.transl, expression=state.expression)
     assert reduced.d_points is not None and reduced.d_joints is not None
     return Evaluated(np.nan_to_num(reduced.points), reduced.joints, np.nan_to_num(reduced.d_points), reduced.d_joints)
 
@@ -158,7 +158,7 @@ class PersonEnergy:
     def points(self, state: PersonState) -> Array:
         """Keypoints (K, 3) as the detector sees them, m."""
         body = state.body
-        reduced = self.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False)
+        reduced = self.body.evaluate(body.betas, body.rotations, body.transl, False, body.expression)
         return np.nan_to_num(reduced.points) + state.offsets
 
     def linearise(self, state: PersonState, log_scale: float, with_scale: bool) -> OffsetSystem:

@@ -16,7 +16,7 @@ from mcbench.body.model import BodyModel
 from mcbench.cameras.views import Views
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.observations import PersonObservations
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, stacked
 
 Array = npt.NDArray[np.float64]
 
@@ -43,11 +43,7 @@ def occlusion_doubt(
     if len(people) < 2:
         return [np.ones(o.weight.shape) for o in observations]
     used = np.unique(np.concatenate([o.view for o in observations]))
-    vertices = body.forward(
-        np.stack([p.betas for p in people]),
-        np.stack([p.rotations for p in people]),
-        np.stack([p.transl for p in people]),
-    ).vertices
+    vertices = body.forward(*stacked(people)).vertices
     order = DepthOrder.of_people(list(vertices), views.select(used), _CELL_PX)
     return [
         _doubt(order, person, points, np.searchsorted(used, seen.view), seen)

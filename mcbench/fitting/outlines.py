@@ -14,7 +14,7 @@ from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.contours import ContourFinder, SurfaceTopology
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.scene_images import SceneImages
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, stacked
 
 Array = npt.NDArray[np.float64]
 
@@ -58,11 +58,7 @@ class Outlines:
     def look(self, people: Sequence[BodyState], reach: int) -> list[Outline]:
         """The outlines of everybody, in metres, no farther than `reach` px from where they are fitted."""
         views = self.images.views
-        vertices = self.body.forward(
-            np.stack([p.betas for p in people]),
-            np.stack([p.rotations for p in people]),
-            np.stack([p.transl for p in people]),
-        ).vertices
+        vertices = self.body.forward(*stacked(people)).vertices
         finder = ContourFinder(self.topology, self.images)
         surfaces = [np.concatenate([v, v[self.body.faces].mean(1)]) for v in vertices]
         order = DepthOrder.of_people(surfaces, views, _CELL_PX)

@@ -27,6 +27,7 @@ from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, Sc
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.limb_swaps import unswap_limbs
+from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.occlusion import occlusion_doubt
 from mcbench.fitting.outlines import Outlines
@@ -135,7 +136,6 @@ class SceneFitter:
     Parameters
     ----------
     body : the body reduced to the detector's keypoints.
-    n_betas : number of its shape components.
     keypoints : the keypoint model.
     settings : how to fit.
     model : the whole body, which tells who hides whom; None: nobody is taken to hide anybody.
@@ -144,7 +144,6 @@ class SceneFitter:
     def __init__(
         self,
         body: ReducedBody,
-        n_betas: int,
         keypoints: KeypointModel,
         settings: FitSettings,
         model: BodyModel | None = None,
@@ -153,9 +152,10 @@ class SceneFitter:
         self._model = model
         self._keypoints = keypoints
         self._settings = settings
-        self._priors = Priors(settings.shape_weight, settings.pose_weight, settings.limit_weight)
+        weights = (settings.shape_weight, settings.pose_weight, settings.limit_weight)
+        self._priors = Priors(*weights, ranges_of(body.joint_template))
         self._joints = joint_set(keypoints.keypoint_set)
-        self._initialiser = Initialiser(body, self._joints, n_betas)
+        self._initialiser = Initialiser(body, self._joints)
 
     def fit(
         self,

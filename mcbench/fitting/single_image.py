@@ -18,6 +18,7 @@ from mcbench.fitting.energy import PersonEnergy, PersonProblem
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.lifting import weak_perspective
+from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.solver import DenseSystem, OffsetSystem, minimise
@@ -52,7 +53,7 @@ class _Problem:
         if total == 0:
             return system
         body = state.body
-        reduced = self.image.energy.body.evaluate(body.betas, body.rotations, body.transl)
+        reduced = self.image.energy.body.evaluate(body.betas, body.rotations, body.transl, expression=body.expression)
         used = self.weight > 0
         share = self.weight[used] / total
         offset = reduced.points[used] - self.target[used]
@@ -80,8 +81,10 @@ class SingleImageFitter:
     def __init__(self, body: BodyModel, keypoint_set: str) -> None:
         self._keypoints = KeypointModel.for_body(body, keypoint_set)
         self._body = ReducedBody(body, self._keypoints.regressor)
-        self._initialiser = Initialiser(self._body, joint_set(keypoint_set), body.n_betas)
-        rest = self._body.evaluate(np.zeros(body.n_betas), np.tile(np.eye(3), (24, 1, 1)), np.zeros(3), jacobian=False)
+        self._initialiser = Initialiser(self._body, joint_set(keypoint_set))
+        self._priors = Priors(ranges=ranges_of(body.joint_template))
+        at_rest = BodyState.at_rest(body.n_betas, body.n_joints, body.n_expression)
+        rest = self._body.evaluate(at_rest.betas, at_rest.rotations, at_rest.transl, jacobian=False)
         # upright and facing the camera, whose y points down: what a detector without depth starts from
         self._upright = rest.points * [1.0, -1.0, -1.0]
 
@@ -117,7 +120,7 @@ class SingleImageFitter:
             doubt=doubt,
         )
         offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
-        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL, offset_sd)
+        energy = PersonEnergy(self._body, observations, self._priors, _KERNEL, offset_sd)
         weight = np.where(lifted, np.clip(score, 0.0, 1.0), 0.0)
         problem = _Problem(PersonProblem(energy), np.where(lifted[:, None], keypoints3d, 0.0), weight)
         first = PersonState.without_offsets(start, len(pixels))

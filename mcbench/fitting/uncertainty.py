@@ -39,7 +39,7 @@ def noise_factor_at(points: Array, observations: PersonObservations) -> float:
 
 
 def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
-    """Covariance (24, 3, 3) of the joints relative to joint 0, m^2 (joint 0: its absolute one).
+    """Covariance (J, 3, 3) of the joints relative to joint 0, m^2 (joint 0: its absolute one).
 
     The inverse of the normal matrix of all unknowns, so the offsets of the keypoints, which more views do not average
     out, are allowed for; for the outlines with the middle part of the sandwich estimator (Huber, "The behavior of

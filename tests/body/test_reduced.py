@@ -67,6 +67,16 @@ def test_points_and_joints_are_those_of_the_whole_body(body: BodyModel, seed: in
         assert np.isnan(said.points[UNKNOWN]).all()
 
 
+def test_some_keypoints_are_as_among_all(body: BodyModel) -> None:
+    person, chosen = somebody(body, 5), np.array([5, 0, UNKNOWN, 2])
+    whole = ReducedBody(body, regressor(body))
+    all_of_them, some = whole.evaluate(**person), whole.keypoints(chosen).evaluate(**person)
+    assert all_of_them.d_points is not None and some.d_points is not None
+    np.testing.assert_allclose(some.points, all_of_them.points[chosen], atol=1e-14)
+    np.testing.assert_allclose(some.d_points, all_of_them.d_points[chosen], atol=1e-14)
+    np.testing.assert_array_equal(some.joints, all_of_them.joints)
+
+
 def test_rest_is_the_template(body: BodyModel) -> None:
     rows = regressor(body)
     said = ReducedBody(body, rows).evaluate(np.zeros(10), np.tile(np.eye(3), (body.n_joints, 1, 1)), np.zeros(3))
