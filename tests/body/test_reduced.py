@@ -114,6 +114,19 @@ def test_derivatives_are_central_differences(body: BodyModel, seed: int) -> None
             np.testing.assert_allclose(derivative[..., i], numeric, rtol=0, atol=1e-8)  # NaN where unknown
 
 
+def test_derivatives_along_directions_are_those_of_all_coordinates(body: BodyModel) -> None:
+    reduced, person = ReducedBody(body, regressor(body)), somebody(body, 6)
+    expected = reduced.evaluate(**person)
+    assert expected.d_points is not None
+    by = np.random.default_rng(3).normal(size=(POINTS, 3))
+    points, rows = reduced.along(
+        person["betas"], person["rotations"], person["transl"], person.get("expression"), lambda found: by * found
+    )
+    np.testing.assert_allclose(points, expected.points, atol=1e-12)
+    along = by * expected.points
+    np.testing.assert_allclose(rows, np.einsum("kx,kxn->kn", along, expected.d_points), atol=1e-12)
+
+
 def test_without_derivatives_there_are_none(body: BodyModel) -> None:
     said = ReducedBody(body, regressor(body)).evaluate(**somebody(body, 0), jacobian=False)
     assert said.d_points is None and said.d_joints is None
