@@ -24,8 +24,12 @@ from mcbench.fitting.solver import ArrowSystem, DenseSystem, OffsetSystem
 from mcbench.fitting.state import BodyState, PersonState
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _NEAR = 1e-3  # points nearer to the image plane than this (world units) count as not seen: the bound of the kernel
+
+#: The entries of a symmetric 3 x 3 matrix.
+_UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 @dataclass(frozen=True)
@@ -57,29 +61,29 @@ class PointNormals:
 def reprojection(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
     """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
     read = observations.readings
-    cam = transform(observations.cam_from_world, points)[read.row, read.keypoint]
-    valid = cam[:, 2] > _NEAR
-    inverse_depth = 1.0 / np.where(valid, cam[:, 2], 1.0)
-    image = cam[:, :2] * inverse_depth[:, None]
-    residual = (image * read.focal + read.principal - read.pixels) * read.inverse_sigma
-    rho, robust = geman_mcclure((residual**2).sum(-1), kernel)
+    x, y, z = transform(observations.cam_from_world, points)[read.row, read.keypoint].T
+    valid = z > _NEAR
+    depth = np.where(valid, z, 1.0)
+    x, y = x / depth, y / depth
+    across, down = read.focal * read.inverse_sigma
+    off_x, off_y = (read.focal * (x, y) + read.principal - read.pixels) * read.inverse_sigma  # in standard deviations
+    rho, robust = geman_mcclure(off_x**2 + off_y**2, kernel)
     value = 0.5 * float(read.weight @ np.where(valid, rho, kernel**2))
     weight = np.where(valid, robust, 0.0) * read.weight
-    # rows of the Jacobian, two a reading, over the standard deviation of their error: (N, 2, 3)
-    rows = read.rotation[:, :2] - image[..., None] * read.rotation[:, 2:]
-    rows *= (read.focal * (inverse_depth[:, None] * read.inverse_sigma))[..., None]
-    weighted = rows * weight[:, None, None]
-    terms = np.concatenate(
-        [
-            (weighted * residual[..., None]).sum(1),
-            *((weighted * rows[..., i : i + 1]).sum(1) for i in range(3)),
-        ],
-        axis=1,
-    )
-    normals = np.zeros((len(points), 12))
-    if len(terms):
-        normals[read.keypoint[read.first]] = np.add.reduceat(terms, read.first, axis=0)
-    return PointNormals(value, normals[:, :3], normals[:, 3:].reshape(-1, 3, 3))
+    by_x = (read.axes[0] - x * read.axes[2]) * (across / depth)  # (3, N): rows of the Jacobian
+    by_y = (read.axes[1] - y * read.axes[2]) * (down / depth)
+    weighted_x, weighted_y = by_x * weight, by_y * weight
+    terms = np.empty((9, len(weight)))
+    terms[:3] = weighted_x * off_x + weighted_y * off_y
+    for entry, (i, j) in enumerate(_UPPER, start=3):
+        terms[entry] = weighted_x[i] * by_x[j] + weighted_y[i] * by_y[j]
+    normals = np.zeros((9, len(points)))
+    if len(weight):
+        normals[:, read.keypoint[read.first]] = np.add.reduceat(terms, read.first, axis=1)
+    hessian = np.empty((len(points), 3, 3))
+    for entry, (i, j) in enumerate(_UPPER, start=3):
+        hessian[:, i, j] = hessian[:, j, i] = normals[entry]
+    return PointNormals(value, normals[:3].T.copy(), hessian)
 
 
 def reprojection_terms(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
@@ -141,6 +145,8 @@ class PersonEnergy:
     kernel : Geman-McClure's scale, in standard deviations.
     offset_sd : (K,) standard deviation, an axis, of the offsets of the keypoints, units of the views' world.
     contours : where images show the body's outline; None before anybody has looked.
+    active : the unknowns of the body that are sought, rising, translation last; None: all. The others stay.
+    n_telling : so many of the first keypoints tell how large errors are, for all; None: all of them.
     """
 
     body: ReducedBody
@@ -149,6 +155,8 @@ class PersonEnergy:
     kernel: float
     offset_sd: Array
     contours: ContourTerm | None = None
+    active: IntArray | None = None
+    n_telling: int | None = None
 
     def grown(self, factor: float) -> PersonEnergy:
         """The same in a world larger by `factor`."""
@@ -161,8 +169,25 @@ class PersonEnergy:
         reduced = self.body.evaluate(body.betas, body.rotations, body.transl, False, body.expression)
         return np.nan_to_num(reduced.points) + state.offsets
 
+    def n_active(self, body: BodyState) -> int:
+        """How many unknowns of the body are sought."""
+        return body.size if self.active is None else len(self.active)
+
+    def spread(self, step: Array, body: BodyState) -> Array:
+        """A step (…) of the active unknowns of the body as one of all, (n,)."""
+        if self.active is None:
+            return step
+        spread = np.zeros(body.size)
+        spread[self.active] = step
+        return spread
+
+    def retract(self, state: PersonState, step: Array) -> PersonState:
+        """The state reached by a step of the active unknowns of the body and the offsets."""
+        n = self.n_active(state.body)
+        return state.retract(np.concatenate([self.spread(step[:n], state.body), step[n:]]))
+
     def linearise(self, state: PersonState, log_scale: float, with_scale: bool) -> OffsetSystem:
-        """The quadratic model over the body's unknowns and, if asked for, the log-scale, and then the offsets."""
+        """The quadratic model over the body's active unknowns, the log-scale if asked for, and then the offsets."""
         at_origin = evaluate(self.body, replace(state.body, transl=np.zeros(3)))
         shrink = np.exp(-log_scale)
         points = at_origin.points * shrink
@@ -180,6 +205,10 @@ class PersonEnergy:
             value += outline.value
             gradient += outline.gradient[: n + last]
             hessian += outline.hessian[: n + last, : n + last]
+        if self.active is not None:
+            chosen = self.active if not with_scale else np.append(self.active, n)
+            jacobian, gradient = jacobian[..., chosen], gradient[chosen]
+            hessian = hessian[np.ix_(chosen, chosen)]
         precision = self.offset_sd**-2.0
         value += normals.value + 0.5 * float(precision @ (state.offsets**2).sum(1))
         return OffsetSystem(
@@ -204,7 +233,7 @@ class PersonProblem:
         return self.energy.linearise(state, self.log_scale, with_scale=False)
 
     def retract(self, state: PersonState, step: Array) -> PersonState:
-        return state.retract(step)
+        return self.energy.retract(state, step)
 
 
 @dataclass(frozen=True)
@@ -227,7 +256,8 @@ class SceneProblem:
 
     def retract(self, state: SceneState, step: Array) -> SceneState:
         people, start = [], 0
-        for person in state.people:
-            people.append(person.retract(step[start : start + person.size]))
-            start += person.size
+        for energy, person in zip(self.energies, state.people, strict=True):
+            size = energy.n_active(person.body) + person.offsets.size
+            people.append(energy.retract(person, step[start : start + size]))
+            start += size
         return SceneState(tuple(people), state.log_scale + float(step[-1]))

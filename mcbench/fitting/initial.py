@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.formats import N_SHARED
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.alignment import umeyama
 from mcbench.fitting.state import BodyState
@@ -51,10 +52,15 @@ _LIMBS = tuple(
 
 
 class Initialiser:
-    """First guesses with the mean shape of a body reduced to a detector's keypoints."""
+    """First guesses with the mean shape of a body reduced to a detector's keypoints.
 
-    def __init__(self, body: ReducedBody, keypoints: JointSet) -> None:
+    mean_turns : (J - 1, 3, 3) the turns of its joints that keypoints do not tell of: fingers, jaw, eyes.
+    """
+
+    def __init__(self, body: ReducedBody, keypoints: JointSet, mean_turns: Array | None = None) -> None:
         self._at_rest = BodyState.at_rest(body.n_betas, body.n_joints, body.n_expression)
+        if mean_turns is not None and body.n_joints > len(SMPL24):
+            self._at_rest.rotations[N_SHARED:] = mean_turns[N_SHARED - 1 :]
         self._names = keypoints.joints
         rest = body.evaluate(self._at_rest.betas, self._at_rest.rotations, np.zeros(3), jacobian=False)
         self._rest = dict(zip(self._names, rest.points, strict=True))

@@ -79,6 +79,11 @@ class MotionRanges:
     high: Array
     axes: Array
 
+    @property
+    def mean_pose(self) -> Array:
+        """(J - 1, 3) the mean as axis-angles in the axes of the body at rest."""
+        return np.asarray((self.mean[:, None] @ self.axes)[:, 0])
+
 
 def motion_ranges(names: tuple[str, ...], rest: Array) -> MotionRanges:
     """The ranges of a body's joints, by their names (J) and places at rest (J, 3)."""

@@ -18,6 +18,10 @@ from mcbench.joints import joint_set
 Array = npt.NDArray[np.float64]
 
 
+#: What is told of every keypoint in every view.
+_PER_KEYPOINT = ("pixels", "weight", "sigma", "doubt")
+
+
 @dataclass(frozen=True)
 class Readings:
     """The N keypoints of a person that were read, one after another by keypoint.
@@ -25,14 +29,14 @@ class Readings:
     Attributes
     ----------
     row : (N,) detection. keypoint : (N,), rising. first : (…,) where each keypoint that was read begins.
-    rotation : (N, 3, 3) of the view's camera from the world. focal, principal : (N, 2) px of its camera.
-    pixels : (N, 2). inverse_sigma : (N, 1) 1/px. weight : (N,).
+    axes : (3, 3, N) the axes of the view's camera, in the world: x, y and z. focal, principal : (2, N) px of it.
+    pixels : (2, N). inverse_sigma : (N,) 1/px. weight : (N,).
     """
 
     row: npt.NDArray[np.int64]
     keypoint: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
-    rotation: Array
+    axes: Array
     focal: Array
     principal: Array
     pixels: Array
@@ -74,6 +78,10 @@ class PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
+    def keypoints(self, chosen: npt.NDArray[np.int64]) -> PersonObservations:
+        """The observations of some of the keypoints, `chosen` (L,) of K."""
+        return replace(self, **{name: getattr(self, name)[:, chosen] for name in _PER_KEYPOINT})
+
     @cached_property
     def readings(self) -> Readings:
         """What was read: of many keypoints, most are not in most views."""
@@ -82,11 +90,11 @@ class PersonObservations:
             row,
             keypoint,
             np.flatnonzero(np.diff(keypoint, prepend=-1)),
-            self.cam_from_world[row, :, :3],
-            np.stack([self.K[row, 0, 0], self.K[row, 1, 1]], axis=-1),
-            self.K[row, :2, 2],
-            self.pixels[row, keypoint],
-            1.0 / self.sigma[row, keypoint][:, None],
+            np.ascontiguousarray(self.cam_from_world[row, :, :3].transpose(1, 2, 0)),
+            np.stack([self.K[row, 0, 0], self.K[row, 1, 1]]),
+            np.ascontiguousarray(self.K[row, :2, 2].T),
+            np.ascontiguousarray(self.pixels[row, keypoint].T),
+            1.0 / self.sigma[row, keypoint],
             self.weight[row, keypoint],
         )
 
@@ -99,6 +107,19 @@ class PersonObservations:
     def doubted(self, factor: Array) -> PersonObservations:
         """The same with errors expected to be larger, each by its `factor` (M, K)."""
         return replace(self, sigma=self.sigma * factor, doubt=self.doubt * factor)
+
+    def exchanged(self, rows: npt.NDArray[np.bool_], order: npt.NDArray[np.int64]) -> PersonObservations:
+        """The same with the keypoints in another `order` (K,) in some of the detections, `rows` (M,)."""
+        changed = {}
+        for name in _PER_KEYPOINT:
+            values = getattr(self, name).copy()
+            values[rows] = values[rows][:, order]
+            changed[name] = values
+        return replace(self, **changed)
+
+    def noisier(self, factor: Array) -> PersonObservations:
+        """The same with larger errors of some keypoints, by `factor` (K,), which are doubted no more than before."""
+        return replace(self, sigma=self.sigma * factor)
 
     def grown(self, factor: float) -> PersonObservations:
         """The same in a world larger by `factor`: a person of the same metres is smaller in the images then."""
@@ -166,7 +187,7 @@ def observe(
     depth = np.maximum((cam_from_world[:, :, :3] @ centre + cam_from_world[:, :, 3])[:, 2], 1e-6)
     focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
     size_px = focal * STATURE / scale / depth
-    weight = known * view_weights(cam_from_world, centre, correlation_deg)[:, None]
+    weight = known * keypoints.independence * view_weights(cam_from_world, centre, correlation_deg)[:, None]
     doubt = keypoints.doubt(score)
     sigma = size_px[:, None] * keypoints.noise * doubt
     return PersonObservations(row, view, detections.frame[row], K, cam_from_world, pixels, weight, sigma, doubt)

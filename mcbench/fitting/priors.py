@@ -41,7 +41,7 @@ class Priors:
     @property
     def mean_turns(self) -> Array:
         """Rotations (J - 1, 3, 3) of the joints at the prior's mean."""
-        return exp_so3(np.einsum("jab,ja->jb", self.ranges.axes, self.ranges.mean))
+        return exp_so3(self.ranges.mean_pose)
 
     def linearise(self, state: BodyState) -> tuple[float, Array, Array]:
         """Value, gradient (n,) and Gauss-Newton matrix (n, n) over the state's tangent space."""

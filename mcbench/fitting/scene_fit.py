@@ -3,9 +3,10 @@
 The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone, twice,
 as the residuals of the first fit tell the noise of the second;
 people whose own scale does not agree with the others' (movers, wrong tracks) are set aside while the rest settle the
-scale of the scene together. Where there are images, everybody is then fitted to their outlines as well, which change
-with the fit, so a few times; and the scale is settled anew. In the end every person is fitted at that scale, measured
-for movement, and given error bars.
+scale of the scene together. So far the body's own keypoints count alone; hands and faces, of which every reading is
+its own, join where bodies are settled. Where there are images, everybody is then fitted to their outlines, too, which
+change with the fit, so a few times; and the scale is settled anew. In the end every person is fitted at that scale,
+measured for movement, and given error bars.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ from mcbench.fitting.association import Track
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.landmarks import Landmarks
 from mcbench.fitting.limb_swaps import unswap_limbs
 from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.occlusion import occlusion_doubt
 from mcbench.fitting.outlines import Outlines
+from mcbench.fitting.parts import WholeBody, active_unknowns
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
-from mcbench.fitting.uncertainty import joints_covariance, noise_factor
+from mcbench.fitting.uncertainty import body_covariance, joints_covariance, noise_factor, noise_factor_at
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: A wide kernel first: from a rough start, good keypoints may lie far off.
 _WIDE_KERNEL = 10.0
@@ -49,6 +53,8 @@ _SCALE_OUTLIER = 3.0
 _MOVED_TOO_MUCH = 0.06
 #: Times that readings are weighed anew after everybody has been fitted.
 _RECONSIDERATIONS = 2
+#: Variance of a part's residuals over the expected one beyond which it is not this person's, and the least believed.
+_FOREIGN, _LEAST_NOISE = 9.0, 0.5
 #: How far from the fitted rim an outline is looked for, px, round by round.
 _REACHES_PX = (14, 8, 5)
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
@@ -63,7 +69,9 @@ class PersonFit:
     track : index into the tracks given.
     state : the body, in the metric world.
     observations : what it was fitted to.
-    joints_cov : (24, 3, 3) covariance of the joints relative to joint 0, m^2 (joint 0: its absolute one).
+    joints_cov : (24, 3, 3) covariance of the joints of `smpl24` relative to joint 0, m^2 (joint 0: its absolute one).
+    landmarks : of the parts of `parts.PARTS` that are known: the points of a hand (21, 3) or of a face (51, 3), without
+        its contour, m, and their covariance (…, 3, 3) relative to the wrist or to the joint of the head, m^2.
     noise : variance of the residuals over that of the keypoint model.
     energy : the energy reached, a unit of the observations' weight.
     movement : how far they moved; None where it cannot be measured.
@@ -76,6 +84,7 @@ class PersonFit:
     state: BodyState
     observations: PersonObservations
     joints_cov: Array
+    landmarks: dict[str, tuple[Array, Array]]
     noise: float
     energy: float
     movement: Movement | None
@@ -148,14 +157,18 @@ class SceneFitter:
         settings: FitSettings,
         model: BodyModel | None = None,
     ) -> None:
-        self._body = body
+        self._whole = WholeBody.of(joint_set(keypoints.keypoint_set), body.n_joints)
+        self._whole_body = body
+        every = len(self._whole.body) == len(self._whole.joints)
+        self._body = body if every else body.keypoints(self._whole.body)
         self._model = model
+        self._landmarks = Landmarks.of_body(model) if self._whole.parts and model is not None else None
         self._keypoints = keypoints
         self._settings = settings
         weights = (settings.shape_weight, settings.pose_weight, settings.limit_weight)
         self._priors = Priors(*weights, ranges_of(body.joint_template))
-        self._joints = joint_set(keypoints.keypoint_set)
-        self._initialiser = Initialiser(body, self._joints)
+        self._joints = self._whole.body_joints
+        self._initialiser = Initialiser(self._body, self._joints, self._priors.mean_turns)
 
     def fit(
         self,
@@ -175,7 +188,7 @@ class SceneFitter:
         metric : the cameras' units are metres: the scale is 1 and stays.
         outlines : to be looked for in the images of some of the views.
         """
-        first = 1.0 if metric else self._initialiser.scale([track.points for track in tracks])
+        first = 1.0 if metric else self._initialiser.scale([track.points[self._whole.body] for track in tracks])
         if first is None:
             return SceneFit([], 1.0, (np.nan, np.nan), (), tuple(range(len(tracks))))
         rough = views.transformed(_scaling(first))
@@ -189,6 +202,10 @@ class SceneFitter:
         people = {index: self._grown(alone, scale / first) for index, alone in solved.items()}
         people = self._reconsider(people, world)
         still = {index: self._movement(person) for index, person in people.items()}
+        parts: dict[int, list[str]] = {}
+        for index in people if self._whole.parts else ():
+            everything = self._everything(world, detections, tracks[index], people[index])
+            people[index], parts[index] = self._with_parts(people[index], everything)
         shares: dict[int, float] = {}
         if outlines is not None and people:
             people, shares = self._with_outlines(people, outlines.transformed(_scaling(scale)))
@@ -200,14 +217,17 @@ class SceneFitter:
             people = {index: self._grown(person, growth) for index, person in people.items()}
         margin = float(np.exp(_Z90 * settled.deviation))
         fits = [
-            self._finish(index, person, still[index], settled.vote(index, first), shares.get(index))
+            self._finish(
+                index, person, parts.get(index, []), still[index], settled.vote(index, first), shares.get(index)
+            )
             for index, person in people.items()
         ]
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
-    def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
-        observations = observe(
+    def _observe(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonObservations:
+        """Readings of all keypoints of the detector."""
+        return observe(
             views,
             detections,
             track,
@@ -217,12 +237,23 @@ class SceneFitter:
             correlation_deg=self._settings.correlation_deg,
             max_views=self._settings.max_views,
         )
+
+    def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
+        """Of the body's own keypoints."""
+        observations = self._observe(views, detections, track, centre).keypoints(self._whole.body)
         return PersonEnergy(
-            self._body, observations, self._priors, self._settings.kernel, self._offset_sd(observations)
+            self._body,
+            observations,
+            self._priors,
+            self._settings.kernel,
+            self._offset_sd(observations),
+            active=active_unknowns(self._body, []),
         )
 
-    def _offset_sd(self, observations: PersonObservations) -> Array:
-        return np.asarray(self._keypoints.bias * STATURE * observations.mean_doubt())
+    def _offset_sd(self, observations: PersonObservations, keypoints: IntArray | None = None) -> Array:
+        """Of the detector's `keypoints` (K,), the body's own where none are given."""
+        bias = self._keypoints.bias[self._whole.body if keypoints is None else keypoints]
+        return np.asarray(bias * STATURE * observations.mean_doubt())
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
         """A person at the first guess of the scale; None where there are too few views or no orientation.
@@ -231,7 +262,7 @@ class SceneFitter:
         a back for a front needs, and with doubtful keypoints, which the association leaves out, triangulated too: a
         forearm that starts far from where they are is out of their reach.
         """
-        points = track.points * scale
+        points = track.points[self._whole.body] * scale
         finite = np.isfinite(points).all(-1)
         if not finite.any():
             return None
@@ -328,6 +359,51 @@ class SceneFitter:
             people = fitted
         return people
 
+    def _everything(self, views: Views, detections: Detections, track: Track, person: _Alone) -> PersonObservations:
+        """A person's readings of all keypoints, as those of the body have been judged; `views` in metres."""
+        centre = np.median(person.energy.points(person.state), axis=0)
+        return self._whole.joined(self._observe(views, detections, track, centre), person.energy.observations)
+
+    def _with_parts(self, person: _Alone, everything: PersonObservations) -> tuple[_Alone, list[str]]:
+        """The person fitted to hands and face as well, from where the body is, and the parts that are known by it.
+
+        The lowest of two energies: from hands as they are, and as their palms lie when triangulated. How large the
+        errors of a part are is told by its residuals, relative to the body's, as sharp as images show it. A part that
+        this body cannot have where it is read is another's, or none.
+        """
+        seen = self._whole.seen(everything)
+        if not seen:
+            return person, []
+        kept = np.concatenate([self._whole.body, *(self._whole.parts[part] for part in seen)])
+        body, observations = self._whole_body.keypoints(kept), everything.keypoints(kept)
+        own = len(self._whole.body)
+        energy = replace(
+            person.energy,
+            body=body,
+            observations=observations,
+            offset_sd=self._offset_sd(observations, kept),
+            active=active_unknowns(body, seen),
+            n_telling=own,
+        )
+        starts = [person.state.body]
+        turned = self._whole.with_hands_turned(self._whole_body, person.state.body, everything)
+        starts += [] if turned is None else [turned]
+        best = min((self._solve(energy, start) for start in starts), key=lambda s: s.value).state
+        points, first = energy.points(best), own
+        of_body = noise_factor(energy, best)
+        larger = np.ones(len(kept))
+        foreign = []
+        for part in seen:
+            mine = np.arange(first, first + len(self._whole.parts[part]))
+            of_part = noise_factor_at(points[mine], observations.keypoints(mine))
+            foreign += [part] if of_part > _FOREIGN else []
+            larger[mine] = np.sqrt(max(of_part, _LEAST_NOISE) / of_body)
+            first += len(mine)
+        if foreign:
+            return self._with_parts(person, self._whole.without(everything, foreign))
+        energy = replace(energy, observations=observations.noisier(larger))
+        return _Alone(energy, *self._refine(energy, best, of_body)[::-1]), seen
+
     @staticmethod
     def _movement(person: _Alone) -> Movement | None:
         """By keypoints alone: outlines do not tell one frame from another."""
@@ -360,6 +436,7 @@ class SceneFitter:
         self,
         index: int,
         person: _Alone,
+        parts: list[str],
         movement: Movement | None,
         vote: tuple[float, float] | None,
         outline_share: float | None,
@@ -369,13 +446,16 @@ class SceneFitter:
         fitted = _with_noise(energy, person.noise)
         limit = self._settings.max_iterations
         solution = minimise(PersonProblem(fitted), person.state, max_iterations=limit, tolerance=1e-8)
-        covariance = joints_covariance(fitted, solution.state)
+        covariance = body_covariance(fitted, solution.state)
+        body = solution.state.body
+        landmarks = {} if self._landmarks is None else self._landmarks.of_state(body, covariance, parts)
         per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
         return PersonFit(
             index,
-            solution.state.body,
+            body,
             energy.observations,
-            covariance,
+            joints_covariance(energy.body, body, covariance),
+            landmarks,
             person.noise,
             per_weight,
             movement,
