@@ -50,8 +50,9 @@ from mcbench.fitting.association import Track, associate
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, reprojection
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.observations import observe
-from mcbench.fitting.priors import DEVIATION, HIGHEST, LIMIT_SOFTNESS, LOWEST, MEAN, Priors
+from mcbench.fitting.priors import LIMIT_SOFTNESS, Priors
 from mcbench.fitting.scene_fit import SceneFitter
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import minimise
@@ -187,7 +188,8 @@ def through_smplx(task: Task, body: BodyModel, regressor: Any) -> Callable[[Arra
     read = tensor(regressor.toarray())
     pose, K, pixels = tensor(o.cam_from_world), tensor(o.K), tensor(o.pixels)
     weight, sigma, precision = tensor(o.weight), tensor(o.sigma), tensor(e.offset_sd[:, None] ** -2.0)
-    mean, deviation, lowest, highest = map(tensor, (MEAN, DEVIATION, LOWEST, HIGHEST))
+    ranges = smpl_ranges()
+    mean, deviation, lowest, highest = map(tensor, (ranges.mean, ranges.deviation, ranges.low, ranges.high))
     softness = np.radians(LIMIT_SOFTNESS)
 
     def value_and_gradient(x: Array) -> tuple[float, Array]:
@@ -250,7 +252,7 @@ def tasks_of(scene: Scene, body: BodyModel, model: KeypointModel) -> list[Task]:
     views = Views.from_cameras(SceneCameras.load(scene.stage_folder("fit") / "cameras.json"))
     detections = Detections.load(scene.stage_folder("detect") / "detections.npz")
     settings, reduced = FitSettings(), ReducedBody(body, model.regressor)
-    initialiser = Initialiser(reduced, joint_set(model.keypoint_set), body.n_betas)
+    initialiser = Initialiser(reduced, joint_set(model.keypoint_set))
     priors = Priors(settings.shape_weight, settings.pose_weight, settings.limit_weight)
     tasks = []
     for track in associate(views, detections):
@@ -304,7 +306,7 @@ def simulated(body: BodyModel, model: KeypointModel, people: int, frames: int) -
 
 def time_simulated(body: BodyModel, model: KeypointModel, people: int, frames: int) -> float:
     views, found, tracks = simulated(body, model, people, frames)
-    fitter = SceneFitter(ReducedBody(body, model.regressor), body.n_betas, model, FitSettings())
+    fitter = SceneFitter(ReducedBody(body, model.regressor), model, FitSettings())
     started = time.perf_counter()
     fitter.fit(views, found, tracks, metric=True)
     return time.perf_counter() - started

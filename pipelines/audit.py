@@ -12,7 +12,7 @@ from mcbench.dataset.source import Source
 from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import InputError
 from mcbench.metrics.audit_summary import person_row, summarise
-from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people
+from mcbench.metrics.scene_audit import PartsTrue, SceneAudit, SceneFit, audit_scene, counting_people
 from mcbench.pipelines.finished import FinishedScene, finished_scene, why_unfinished
 from mcbench.pipelines.truth_files import is_same_file, load_truth, truth_files, truth_of
 from mcbench.workspace.stage import Progress, no_progress
@@ -69,20 +69,24 @@ def audit(workspace: Workspace, truth_folder: Path, progress: Progress = no_prog
 
 def _audit_one(scene: Scene, truth: SceneTruth) -> tuple[SceneAudit, dict[str, Any]]:
     """A scene's audit, and how the scene ended: status, stage, reason, message."""
-    people_true = int(counting_people(truth).sum())
+    people_true, parts_true = int(counting_people(truth).sum()), PartsTrue.of(truth)
+
+    def missed(rejected: bool) -> SceneAudit:
+        return SceneAudit(scene.id, rejected, people_true, parts_true=parts_true)
+
     try:
         first, stop = _span(scene, len(truth.cam_from_world))
         truth = truth.part(first, stop)
-        people_true = int(counting_people(truth).sum())
+        people_true, parts_true = int(counting_people(truth).sum()), PartsTrue.of(truth)
         finished = finished_scene(scene)
         if finished is None:
             status, stage, reason = why_unfinished(scene)
-            return SceneAudit(scene.id, status == "rejected", people_true), _outcome(status, stage, reason)
+            return missed(status == "rejected"), _outcome(status, stage, reason)
         return audit_scene(scene.id, _scene_fit(finished, truth, first), truth, finished.seconds_fit), _outcome("ok")
     except InputError as error:  # damaged files: no other scene is kept from its numbers
-        return SceneAudit(scene.id, False, people_true), _outcome("failed", None, error.reason, str(error))
+        return missed(False), _outcome("failed", None, error.reason, str(error))
     except ValueError as error:  # cameras on a line: no alignment, so nobody is recalled
-        return SceneAudit(scene.id, False, people_true), _outcome("ok", None, f"not alignable: {error}")
+        return missed(False), _outcome("ok", None, f"not alignable: {error}")
 
 
 def _outcome(
@@ -117,6 +121,8 @@ def _scene_fit(finished: FinishedScene, truth: SceneTruth, first: int) -> SceneF
         views.centers[inside],
         people.joints,
         people.joints_cov,
+        people.hands,
+        people.face,
         vertices,
         skin_area,
         finished.accepted,

@@ -17,6 +17,9 @@ from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import InputError, UsageError
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.parts import part_of
+from mcbench.joints import joint_set
+from mcbench.pipelines.fit import default_body
 from mcbench.pipelines.truth_files import load_truth, truth_files, truth_of
 from mcbench.workspace.integrity import require_intact
 from mcbench.workspace.stage import Progress, no_progress
@@ -27,6 +30,8 @@ _SAME = 0.06
 #: Keypoints are triangulated from readings with this score at least, and their noise is that of such readings.
 _SURE = 0.8
 _MIN_VIEWS = 8
+#: Scale of the robust cost of a triangulated keypoint, of a body and of a hand or face, as a share of that height.
+_SCALE, _PART_SCALE = 0.015, 0.006
 
 
 def calibrate(
@@ -44,7 +49,6 @@ def calibrate(
     """
     _check_target(Path(out))
     truths = {name: path for folder in truth_folders for name, path in truth_files(Path(folder)).items()}
-    body = load_body()
     detected = [scene for scene in workspace.scenes() if scene.finished("detect")]
     pairs = [(scene, path) for scene in detected if (path := truth_of(scene, truths)) is not None]
     if not pairs:
@@ -63,11 +67,12 @@ def calibrate(
         seeds.append({k: truth.info.get(k) for k in ("difficulty", "seed")})
         source = Source.load(scene.stage_folder("source"))
         decoded = np.array(source.decode_index)
+        body = load_body(default_body(keypoint_set))
         own = KeypointModel.default(body, keypoint_set)
         samples += _samples(detections, decoded[detections.frame], truth, own)
     unique = [dict(t) for t in sorted({tuple(sorted(s.items())) for s in seeds})]
     model = learn_keypoints(
-        body,
+        load_body(default_body(keypoint_set)),
         keypoint_set,
         samples,
         {"source": "learnt on rendered people", "detector": detector, "clips": len(pairs), "rendered": unique},
@@ -94,6 +99,8 @@ def _samples(
     """A sample for every true person who was detected often enough and stood still."""
     found = []
     projections = truth.K @ truth.cam_from_world
+    of_body = np.array([part_of(name) == "body" for name in joint_set(own.keypoint_set).joints])
+    robust = np.where(of_body, _SCALE, _PART_SCALE)
     for person, vertices in enumerate(truth.vertices):
         if np.linalg.norm(truth.moved[:, person], axis=-1).max() > 0:
             continue
@@ -105,7 +112,8 @@ def _samples(
             pose = truth.cam_from_world[f]
             size = truth.K[f, 0, 0] * STATURE / (pose[:, :3] @ centre + pose[:, 3])[2]
             expected = reprojection(projections[f][None], keypoints)[0]
-            off = np.nanmedian(np.linalg.norm(detections.keypoints[mine] - expected, axis=-1), axis=1)
+            off = np.linalg.norm(detections.keypoints[mine] - expected, axis=-1)[:, of_body]
+            off = np.nanmedian(off, axis=1)
             if np.isfinite(off).any() and np.nanmin(off) < _SAME * size:
                 rows.append(mine[np.nanargmin(off)])
                 sizes.append(size)
@@ -115,7 +123,7 @@ def _samples(
         read, score = detections.keypoints[row].astype(np.float64), detections.keypoint_score[row].astype(np.float64)
         pixels = np.where((score >= _SURE)[..., None], read, np.nan)
         P = projections[frame[row]]
-        points = triangulate(P, pixels, sigma_px=0.015 * size_px).points
+        points = triangulate(P, pixels, sigma_px=robust * size_px[:, None]).points
         seen = np.isfinite(pixels).all(-1).sum(0)
         points = np.where((seen >= _MIN_VIEWS)[:, None], points, np.nan)
         residual = np.abs(pixels - reprojection(P, points)) / size_px[:, None, None]

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mcbench.body.model import BodyModel, load_body
+from mcbench.body.model import OPEN_BODIES, BodyModel, load_body
+from mcbench.body.rotations import exp_so3
 from mcbench.cameras.camera import transform
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.files import write_bytes, write_json
@@ -25,7 +26,6 @@ from mcbench.metrics.evaluation import (
     summarise_items,
 )
 from mcbench.metrics.protocols import Protocol
-from mcbench.pipelines.finished import pose_people
 from mcbench.workspace.stage import Progress, no_progress
 
 FORMAT = "mcbench-evaluation/1"
@@ -45,7 +45,7 @@ def evaluate(
     Parameters
     ----------
     folders : a prediction folder each.
-    body_path : body model of SMPL parameters in the predictions; None for the open body.
+    body_path : body model of SMPL parameters in the predictions, or an open body's name; None for `open_smpl`.
     out : folder for `evaluation.json` and `items.csv` (a row a person and image), or None.
 
     Raises
@@ -55,7 +55,7 @@ def evaluate(
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
-    if body_path is not None and not body_path.is_file():
+    if body_path is not None and str(body_path) not in OPEN_BODIES and not body_path.is_file():
         raise InputError("no such file", path=body_path, reason="missing_file")
     names = _distinct_names(folders)
     benchmark.require_intact()
@@ -156,7 +156,8 @@ def _image_prediction(predictions: Predictions, image: int, body: BodyModel | No
     elif body is not None:
         p = predictions
         betas = np.pad(p.betas[rows], ((0, 0), (0, body.n_betas - p.betas.shape[1])))
-        vertices = pose_people(body, betas, p.global_orient[rows], p.body_pose[rows], p.transl[rows]).vertices
+        turns = exp_so3(np.concatenate([p.global_orient[rows, None], p.body_pose[rows]], axis=1))
+        vertices = body.forward(betas, body.rotations_from_smpl24(turns), p.transl[rows]).vertices
     return ImagePrediction(predictions.box[rows], predictions.joints[rows].astype(np.float64), vertices)
 
 

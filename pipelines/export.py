@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mcbench.dataset.benchmark import Benchmark, BenchmarkPeople, is_benchmark, 
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.files import write_bytes, write_npz
 from mcbench.dataset.locks import lock
+from mcbench.dataset.people import FittedPeople
 from mcbench.errors import InputError, UsageError
 from mcbench.metrics.ellipsoid import ellipsoid_radius
 from mcbench.pipelines.finished import FinishedScene, finished_scene, why_unfinished
@@ -25,6 +26,11 @@ from mcbench.viz.raycast import MeshScene
 from mcbench.viz.visibility import clipped_boxes, visible_joints
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import Workspace
+
+#: What the benchmark tells of people as the fit does.
+_AS_FITTED = [
+    f.name for f in fields(BenchmarkPeople) if f.name != "n_joints" and f.name in FittedPeople.__dataclass_fields__
+]
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def _build(workspace: Workspace, root: Path, settings: ExportSettings, progress:
             "mcbench_version": mcbench.__version__,
             "settings": asdict(settings),
             "licence": settings.licence or "not stated: that of the source videos holds",
-            "body": {"name": body.name, "digest": body.digest, "vertices": body.n_vertices},
+            "body": {"name": body.name, "digest": body.digest, "vertices": body.n_vertices, "joints": body.n_joints},
             "scenes": scenes,
             "left_out": left_out,
             "counts": {
@@ -190,16 +196,10 @@ def _people(finished: FinishedScene, body: BodyModel, cameras: Sequence[FrameCam
         visible.append(visible_joints(scene, posed.joints, camera.camera, camera.cam_from_world)[chosen])
     return BenchmarkPeople(
         person=chosen.astype(np.int64),
-        betas=fitted.betas[chosen],
-        global_orient=fitted.global_orient[chosen],
-        body_pose=fitted.body_pose[chosen],
-        transl=fitted.transl[chosen],
-        joints=fitted.joints[chosen],
-        keypoints=fitted.keypoints[chosen],
+        n_joints=fitted.n_joints,
+        **{name: getattr(fitted, name)[chosen] for name in _AS_FITTED},
         vertices=posed.vertices[chosen].astype(np.float32),
-        joints_cov=fitted.joints_cov[chosen],
         error_bar=ellipsoid_radius(fitted.joints_cov[chosen]),
-        residual_px=fitted.residual_px[chosen],
         box=np.stack(box),
         visible=np.stack(visible),
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.body.model import BodyModel, Posed, load_body
+from mcbench.body.model import OPEN_BODIES, BodyModel, Posed, load_body
 from mcbench.body.rotations import exp_so3
 from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
@@ -19,6 +18,7 @@ from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.source import Source
 from mcbench.dataset.verdicts import Verdict, load_verdicts
 from mcbench.errors import InputError
+from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.workspace.integrity import require_intact
 from mcbench.workspace.record import OK
 from mcbench.workspace.workspace import Scene
@@ -84,7 +84,7 @@ class FinishedScene:
         """
         record = self.scene.any_record("fit")
         path = "" if record is None else str(record.settings.get("body", ""))
-        body = load_body(Path(path) if path else None)
+        body = load_body(path or (self.people.body_model if self.people.body_model in OPEN_BODIES else None))
         if body.digest != self.people.body_digest:
             raise InputError(
                 f"was fitted with another body {self.people.body_model!r} than the one now there",
@@ -95,22 +95,30 @@ class FinishedScene:
         return body
 
     def posed(self, body: BodyModel) -> Posed:
-        """Vertices (P, V, 3) and joints (P, 24, 3) of the fitted people, metres, Z up."""
-        return pose_people(
-            body, self.people.betas, self.people.global_orient, self.people.body_pose, self.people.transl
-        )
+        """Vertices (P, V, 3) and `smpl24` joints (P, 24, 3) of the fitted people, metres, Z up."""
+        people = self.people
+        return pose_people(body, people.betas, people.pose, people.transl, people.expression)
 
 
 def pose_people(
     body: BodyModel,
     betas: npt.NDArray[np.float64],
-    global_orient: npt.NDArray[np.float64],
-    body_pose: npt.NDArray[np.float64],
+    pose: npt.NDArray[np.float64],
     transl: npt.NDArray[np.float64],
+    expression: npt.NDArray[np.float64] | None = None,
 ) -> Posed:
-    """Bodies from the parameters as files have them: betas (P, B), axis-angles (P, 3) and (P, 23, 3), transl (P, 3)."""
-    rotations = exp_so3(np.concatenate([global_orient[:, None], body_pose], axis=1))
-    return body.forward(betas, rotations, transl)
+    """Bodies from parameters as files have them, with `smpl24` joints (P, 24, 3).
+
+    Unknown (NaN) turns are those of a relaxed person, of whom the fit thinks likewise, unknown faces show nothing.
+
+    Parameters
+    ----------
+    betas : (P, B). pose : (P, J, 3) axis-angles of all joints. transl : (P, 3). expression : (P, E).
+    """
+    mean = np.concatenate([np.zeros((1, 3)), ranges_of(body.joint_template).mean_pose])
+    rotations = exp_so3(np.where(np.isfinite(pose), pose, mean))
+    posed = body.forward(betas, rotations, transl, None if expression is None else np.nan_to_num(expression))
+    return Posed(posed.vertices, body.smpl24_joints(posed.joints))
 
 
 def finished_scene(scene: Scene) -> FinishedScene | None:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from mcbench.body.model import BodyModel, Posed, load_body
+from mcbench.body.model import OPEN_BODIES, OPEN_BODY, OPEN_BODY_X, BodyModel, Posed, load_body
+from mcbench.body.parameters import HEAD, named_pose
 from mcbench.body.reduced import ReducedBody
 from mcbench.body.rotations import log_so3
 from mcbench.cameras.alignment import Similarity
@@ -22,18 +23,20 @@ from mcbench.cameras.views import Views
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.files import read_npz, sha256_file, write_json
-from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.people import FittedPeople, unknown_landmarks
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
 from mcbench.fitting.association import associate
 from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
 from mcbench.fitting.keypoint_model import KeypointModel, shipped_calibration
 from mcbench.fitting.outlines import Outlines
+from mcbench.fitting.parts import HANDS, part_of
 from mcbench.fitting.residuals import median_residual_px
 from mcbench.fitting.scene_fit import PersonFit, SceneFit, SceneFitter
 from mcbench.fitting.scene_images import SceneImages
 from mcbench.fitting.settings import FitSettings
-from mcbench.joints import joint_sets
+from mcbench.fitting.state import stacked
+from mcbench.joints import joint_set, joint_sets
 from mcbench.workspace.stage import Stage, StageContext
 
 SCENE_FORMAT = "mcbench-scene/1"
@@ -61,9 +64,9 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
     tracks = associate(views, detections)
     if not tracks:
         raise Rejected("no detections agree on a person", reason="no_tracks")
-    body = load_body(Path(settings.body) if settings.body else None)
+    body = load_body(settings.body or default_body(detections.keypoint_set))
     keypoints = _keypoint_model(body, detections.keypoint_set, settings)
-    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), body.n_betas, keypoints, settings, body)
+    fitter = SceneFitter(ReducedBody(body, keypoints.regressor), keypoints, settings, body)
     images = _images(Source.load(context.inputs["source"]), views, detections, settings.outline_views)
     outlines = None if images is None else Outlines.of_body(body, images)
 
@@ -101,6 +104,12 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         "up": up_source,
         "residual_px": people.residual_px,
     }
+
+
+def default_body(keypoint_set: str) -> str:
+    """The open body that says all of a detector's keypoints: with fingers and expressions where these are read."""
+    read = any(part_of(name) != "body" for name in joint_set(keypoint_set).joints)
+    return OPEN_BODY_X if read else OPEN_BODY
 
 
 def _images(source: Source, views: Views, detections: Detections, count: int) -> SceneImages | None:
@@ -151,15 +160,14 @@ def _pose(state_rotations: Array, level: Similarity) -> Array:
 
 
 def _forward(body: BodyModel, people: list[PersonFit], level: Similarity) -> Posed:
-    """The bodies after the rigid motion `level` of their world.
+    """The bodies after the rigid motion `level` of their world, with the model's own joints.
 
     SMPL turns about the pelvis J of the shape: R (x - J) + J + transl, so transl' = L (J + transl) - J.
     """
-    betas = np.stack([p.state.betas for p in people])
+    betas, _, transl, expression = stacked([p.state for p in people])
     rotations = np.stack([_pose(p.state.rotations, level) for p in people])
-    transl = np.stack([p.state.transl for p in people])
-    pelvis = body.forward(betas, rotations, np.zeros_like(transl)).joints[:, 0]
-    return body.forward(betas, rotations, level.apply(pelvis + transl) - pelvis)
+    pelvis = body.joint_template[0] + betas @ body.joint_shapedirs[0].T
+    return body.forward(betas, rotations, level.apply(pelvis + transl) - pelvis, expression)
 
 
 def _metric_cameras(cameras: SceneCameras, metric_from_sfm: Similarity) -> SceneCameras:
@@ -188,23 +196,26 @@ def _people(
     coco = sparse.csr_matrix(body.keypoint_regressor("coco17"))
     keypoints = np.stack([coco @ vertices for vertices in posed.vertices])
     rotations = np.stack([_pose(p.state.rotations, level) for p in fits])
-    axis_angle = log_so3(rotations)
+    pose = log_so3(rotations)
     person = np.full(len(detections), -1, dtype=np.int64)
     has_camera = np.isin(detections.frame, [camera.index for camera in cameras.posed])
     for index, own in enumerate(rows):
         person[own[has_camera[own]]] = index
-    transl = (
-        posed.joints[:, 0]
-        - body.forward(np.stack([p.state.betas for p in fits]), rotations, np.zeros((len(fits), 3))).joints[:, 0]
-    )
+    betas, _, _, expression = stacked([p.state for p in fits])
+    named = named_pose(pose)
+    landmarks = unknown_landmarks(len(fits))
+    for index, one in enumerate(fits):
+        _tell_parts(index, one, level, named, expression, landmarks)
     return FittedPeople(
         body_model=body.name,
         body_digest=body.digest,
-        betas=np.stack([p.state.betas for p in fits]),
-        global_orient=axis_angle[:, 0],
-        body_pose=axis_angle[:, 1:],
-        transl=transl,
-        joints=posed.joints,
+        n_joints=np.array(body.n_joints),
+        betas=betas,
+        expression=expression,
+        **named,
+        **landmarks,
+        transl=posed.joints[:, 0] - body.joint_template[0] - betas @ body.joint_shapedirs[0].T,
+        joints=body.smpl24_joints(posed.joints),
         joints_cov=np.stack([level.R @ p.joints_cov @ level.R.T for p in fits]),
         keypoints=keypoints,
         detection_person=person,
@@ -212,9 +223,36 @@ def _people(
     )
 
 
+def _tell_parts(
+    index: int,
+    person: PersonFit,
+    level: Similarity,
+    named: dict[str, Array],
+    expression: Array,
+    landmarks: dict[str, Array],
+) -> None:
+    """Write a person's hands and face (in place): where they are, or NaN where they are unknown."""
+    known = person.landmarks
+    for hand, part in enumerate(HANDS):
+        if part in known:
+            points, covariance = known[part]
+            landmarks["hands"][index, hand] = level.apply(points)
+            landmarks["hands_cov"][index, hand] = level.R @ covariance @ level.R.T
+        else:
+            named[f"{part}_pose"][index] = np.nan
+    if "face" in known:
+        points, covariance = known["face"]
+        landmarks["face"][index] = level.apply(points)
+        landmarks["face_cov"][index] = level.R @ covariance @ level.R.T
+    else:
+        expression[index] = np.nan
+        for name in HEAD:
+            named[name][index] = np.nan
+
+
 def _statures(body: BodyModel, betas: Array) -> Array:
     """Height (P,) m of the bodies standing straight, in SMPL's rest pose."""
-    rest = np.tile(np.eye(3), (len(betas), 24, 1, 1))
+    rest = np.tile(np.eye(3), (len(betas), body.n_joints, 1, 1))
     heights = body.forward(betas, rest, np.zeros((len(betas), 3))).vertices[..., 1]
     return np.asarray(heights.max(1) - heights.min(1))
 
@@ -259,16 +297,21 @@ def _scene(
 
 
 def _resources(settings: FitSettings) -> dict[str, str]:
-    body = load_body(Path(settings.body) if settings.body else None)
-    found = {"body": body.digest}
+    # which open body is taken depends on the keypoints
+    bodies = [load_body(name) for name in ([settings.body] if settings.body else OPEN_BODIES)]
+    found = {f"body/{body.name}": body.digest for body in bodies}
     if settings.keypoint_model:
         path = Path(settings.keypoint_model)
         KeypointModel.load(path)  # a wrong file must fail here, where it costs no result that is there
         found["keypoint_model"] = sha256_file(path)
     else:
-        shipped = {name: shipped_calibration(body.name, name) for name in joint_sets()}
-        found |= {f"keypoint_model/{name}": sha256_file(path) for name, path in shipped.items() if path is not None}
+        shipped = {(b.name, name): shipped_calibration(b.name, name) for b in bodies for name in joint_sets()}
+        found |= {
+            f"keypoint_model/{name}_{body}": sha256_file(path)
+            for (body, name), path in shipped.items()
+            if path is not None
+        }
     return found
 
 
-STAGE = Stage("fit", 15, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 16, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body import formats
 from mcbench.body.model import load_body
 from mcbench.body.rotations import log_so3
 from mcbench.cameras.camera import Camera
@@ -20,8 +21,8 @@ from mcbench.errors import InputError, UsageError
 from mcbench.experts.base import Detector, PersonDetection, detector_class
 from mcbench.fitting.lifting import smpl24_joints, weak_perspective
 from mcbench.fitting.single_image import SingleImageFitter
+from mcbench.fitting.state import stacked
 from mcbench.joints import joint_set
-from mcbench.pipelines.finished import pose_people
 from mcbench.workspace.stage import Progress, no_progress
 
 Array = npt.NDArray[np.float64]
@@ -121,16 +122,18 @@ def _method(settings: PredictSettings, detector: Detector) -> tuple[str, _Method
     """The digest of the body that the method uses (empty without one), and the method."""
     if settings.method == "detector3d":
         return "", _detector3d(detector)
-    body = load_body(Path(settings.body) if settings.body else None)
+    body = load_body(settings.body or None)
     fitter = SingleImageFitter(body, detector.keypoint_set)
 
     def fit(camera: Camera, detection: PersonDetection) -> _Person | None:
         state = fitter.fit(camera, detection.keypoints, detection.keypoint_score, detection.keypoints3d)
         if state is None:
             return None
+        joints = body.smpl24_joints(body.forward(*stacked([state])).joints)[0]
         turns = log_so3(state.rotations)
-        joints = pose_people(body, state.betas[None], turns[:1], turns[None, 1:], state.transl[None]).joints[0]
-        return _Person(joints, state.betas, turns[0], turns[1:], state.transl)
+        # SMPL's pose: fingers, of which one image tells little, are as at rest
+        body_pose = np.concatenate([turns[1 : formats.N_SHARED], np.zeros((2, 3))]) if len(turns) > 24 else turns[1:]
+        return _Person(joints, state.betas, turns[0], body_pose, state.transl)
 
     return body.digest, fit
 

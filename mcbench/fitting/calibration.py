@@ -23,15 +23,18 @@ from mcbench.body.model import BodyModel
 from mcbench.body.sparse_mean import farthest_points, learn_mean
 from mcbench.cameras.triangulation import reprojection
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.parts import part_of
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
 
 #: Vertices round a keypoint that may carry it, and how far from it they may lie, m.
 _CANDIDATES = 60
-_RADIUS_M = 0.13
-#: A triangulated keypoint farther than this from the body's own is a failure of the detector, no definition, m.
-_FAILURE_M = 0.12
+#: ... for a keypoint of the body, and for one of a hand or a face.
+_RADIUS_M, _PART_RADIUS_M = 0.13, 0.03
+#: A triangulated keypoint farther than this from the body's own is a failure of the detector, no definition, m; and one
+#: of a hand or a face.
+_FAILURE_M, _PART_FAILURE_M = 0.12, 0.05
 #: The body's own definition counts as so many people who agree with it: it holds what few people leave open.
 _PRIOR_PEOPLE = 3.0
 _MIN_PEOPLE = 6
@@ -93,13 +96,14 @@ def learn_keypoints(
     before, after = {}, {}
     for k, name in enumerate(joint_set(keypoint_set).joints):
         own = default.regressor[[k]]
-        people = [i for i, s in enumerate(samples) if own.nnz and _offset(own, s, k) < _FAILURE_M]
+        failure = _FAILURE_M if part_of(name) == "body" else _PART_FAILURE_M
+        people = [i for i, s in enumerate(samples) if own.nnz and _offset(own, s, k) < failure]
         if len(people) < _MIN_PEOPLE:
             rows.append(own)
             continue
-        vertices, points, seen, of = _both_sides(samples, people, k, int(flip[k]), mirror, default.regressor)
+        vertices, points, seen, of = _both_sides(samples, people, k, int(flip[k]), mirror, default.regressor, failure)
         whitening = _root(seen)
-        candidates = _candidates(body, own)
+        candidates = _candidates(body, own, _RADIUS_M if part_of(name) == "body" else _PART_RADIUS_M)
         own_errors = _across(whitening, (own.toarray() @ vertices)[:, 0] - points)
         errors = np.empty_like(own_errors)
         for fold in range(_FOLDS):
@@ -135,7 +139,9 @@ def _doubt_by_score(model: KeypointModel, samples: Sequence[CalibrationSample]) 
         off = np.linalg.norm(sample.pixels - reprojection(sample.projection, model.of(sample.vertices)), axis=-1)
         errors.append(off / sample.size_px[:, None])
         scores.append(sample.score)
-    error, score = np.concatenate(errors), np.concatenate(scores)
+    # hands and faces have scores of another meaning, and too many points not to outvote the body
+    body = [k for k, name in enumerate(joint_set(model.keypoint_set).joints) if part_of(name) == "body"]
+    error, score = np.concatenate(errors)[:, body], np.concatenate(scores)[:, body]
     sure = np.where(score >= _SCORE_EDGES[-2], error, np.nan)
     enough = np.isfinite(sure).sum(0) >= _MIN_READINGS
     ratio = error[:, enough] / np.nanquantile(sure[:, enough], _QUANTILE, axis=0)
@@ -182,6 +188,7 @@ def _both_sides(
     other: int,
     mirror: npt.NDArray[np.int64] | None,
     regressor: sparse.csr_matrix,
+    failure: float,
 ) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
     """Vertices (N, V, 3), points (N, 3), seen (N, 3, 3) and person (N,): each person, and its mirror image."""
     vertices = [samples[i].vertices for i in people]
@@ -191,7 +198,7 @@ def _both_sides(
     across = np.array([-1, 1, 1])
     if mirror is not None:
         for i, sample in enumerate(samples):
-            if _offset(regressor[[other]], sample, other) < _FAILURE_M:
+            if _offset(regressor[[other]], sample, other) < failure:
                 vertices.append(sample.vertices[mirror] * across)
                 points.append(sample.points[other] * across)
                 seen.append(sample.seen[other] * across[:, None] * across)
@@ -199,16 +206,14 @@ def _both_sides(
     return np.array(vertices), np.array(points), np.array(seen), np.array(of)
 
 
-def _candidates(body: BodyModel, own: sparse.csr_matrix) -> npt.NDArray[np.int64]:
+def _candidates(body: BodyModel, own: sparse.csr_matrix, radius: float) -> npt.NDArray[np.int64]:
     place = (own @ body.v_template)[0]
-    near = np.flatnonzero(np.linalg.norm(body.v_template - place, axis=1) < _RADIUS_M)
+    near = np.flatnonzero(np.linalg.norm(body.v_template - place, axis=1) < radius)
     # what belongs to other limbs comes and goes with the pose; the own support's parts are the ones to take
     parts = np.unique(body.skinning[own.indices].argmax(1))
     main = body.skinning.argmax(1)
-    related = (
-        set(parts) | {int(body.parents[p]) for p in parts} | {int(j) for j in range(24) if body.parents[j] in parts}
-    )
-    near = near[np.isin(main[near], list(related))]
+    related = {*parts, *(body.parents[p] for p in parts), *(j for j, up in enumerate(body.parents) if up in parts)}
+    near = near[np.isin(main[near], [int(j) for j in related])]
     return np.union1d(near[farthest_points(body.v_template[near], _CANDIDATES)], own.indices)
 
 

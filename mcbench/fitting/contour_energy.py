@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mcbench.body.formats import N_SHARED
 from mcbench.body.model import BodyModel
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.views import Views
@@ -81,23 +82,34 @@ class ContourTerm:
 
         body : the body, its translation in the views' world. shrink : the views' units a metre.
         """
-        at_origin = self.rim.evaluate(body.betas, body.rotations, np.zeros(3))
-        assert at_origin.d_points is not None
-        points = at_origin.points * shrink
-        cam = np.einsum("mij,mj->mi", self.cam_from_world[:, :, :3], points + body.transl)
-        cam += self.cam_from_world[:, :, 3]
-        depth = np.maximum(cam[:, 2], 1e-3)
         focal = np.stack([self.K[:, 0, 0], self.K[:, 1, 1]], axis=-1)
-        image = cam[:, :2] / depth[:, None]
-        residual = ((focal * image + self.K[:, :2, 2]) * self.normal).sum(1) - self.place
-        along = self.normal * focal / depth[:, None]
-        by_cam = np.concatenate([along, -(along * image).sum(1, keepdims=True)], axis=1)
-        by_point = np.einsum("mi,mij->mj", by_cam, self.cam_from_world[:, :, :3])
-        jacobian = np.empty((len(residual), body.size + 1))
-        jacobian[:, :-1] = (by_point[:, None] @ at_origin.d_points)[:, 0] * shrink
+        residual = by_point = np.zeros(0)
+
+        def look(at_origin: Array) -> Array:
+            """Where the points are seen from outlines, and how that changes as they move."""
+            nonlocal residual, by_point
+            cam = (self.cam_from_world[:, :, :3] @ (at_origin * shrink + body.transl)[..., None])[..., 0]
+            cam += self.cam_from_world[:, :, 3]
+            depth = np.maximum(cam[:, 2], 1e-3)
+            image = cam[:, :2] / depth[:, None]
+            residual = ((focal * image + self.K[:, :2, 2]) * self.normal).sum(1) - self.place
+            along = self.normal * focal / depth[:, None]
+            by_cam = np.concatenate([along, -(along * image).sum(1, keepdims=True)], axis=1)
+            by_point = (by_cam[:, None] @ self.cam_from_world[:, :, :3])[:, 0]
+            return by_point
+
+        points, rows = self.rim.along(body.betas, body.rotations, np.zeros(3), body.expression, look)
+        # fingers, jaw and eyes are too small for outlines to tell how they are turned
+        size = body.size
+        moving = np.r_[: body.first_turn + 3 * N_SHARED, size - 3 : size, size]
+        jacobian = np.empty((len(residual), len(moving)))
+        jacobian[:, :-1] = rows[:, moving[:-1]] * shrink
         jacobian[:, -4:-1] = by_point
-        jacobian[:, -1] = -(by_point * points).sum(1)
+        jacobian[:, -1] = -(by_point * points).sum(1) * shrink
         rho, robust = geman_mcclure((residual / self.sigma) ** 2, _KERNEL)
         weighted = (robust * self.weight / self.sigma**2)[:, None] * jacobian
         value = 0.5 * float((self.weight * rho).sum())
-        return DenseSystem(value, weighted.T @ residual, weighted.T @ jacobian)
+        gradient, hessian = np.zeros(size + 1), np.zeros((size + 1, size + 1))
+        gradient[moving] = weighted.T @ residual
+        hessian[np.ix_(moving, moving)] = weighted.T @ jacobian
+        return DenseSystem(value, gradient, hessian)

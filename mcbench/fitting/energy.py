@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import block_diag
 
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.camera import transform
@@ -21,17 +20,21 @@ from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.robust import geman_mcclure
-from mcbench.fitting.solver import ArrowSystem, DenseSystem
+from mcbench.fitting.solver import ArrowSystem, DenseSystem, OffsetSystem
 from mcbench.fitting.state import BodyState, PersonState
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 _NEAR = 1e-3  # points nearer to the image plane than this (world units) count as not seen: the bound of the kernel
+
+#: The entries of a symmetric 3 x 3 matrix.
+_UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A body's keypoints (K, 3) and joints (24, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
+    """A body's keypoints (K, 3) and joints (J, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
 
     points: Array
     joints: Array
@@ -41,7 +44,7 @@ class Evaluated:
 
 def evaluate(body: ReducedBody, state: BodyState) -> Evaluated:
     """The body in a state. Keypoints that it does not have are never observed: zeros in their place do no harm."""
-    reduced = body.evaluate(state.betas, state.rotations, state.transl)
+    reduced = body.evaluate(state.betas, state.rotations, state.transl, expression=state.expression)
     assert reduced.d_points is not None and reduced.d_joints is not None
     return Evaluated(np.nan_to_num(reduced.points), reduced.joints, np.nan_to_num(reduced.d_points), reduced.d_joints)
 
@@ -57,12 +60,34 @@ class PointNormals:
 
 def reprojection(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
     """Geman-McClure reprojection energy of points (K, 3) in the views' world, `kernel` in standard deviations."""
-    terms = reprojection_terms(points, observations, kernel)
-    return PointNormals(terms.value, terms.gradient.sum(0), terms.hessian.sum(0))
+    read = observations.readings
+    x, y, z = transform(observations.cam_from_world, points)[read.row, read.keypoint].T
+    valid = z > _NEAR
+    depth = np.where(valid, z, 1.0)
+    x, y = x / depth, y / depth
+    across, down = read.focal * read.inverse_sigma
+    off_x, off_y = (read.focal * (x, y) + read.principal - read.pixels) * read.inverse_sigma  # in standard deviations
+    rho, robust = geman_mcclure(off_x**2 + off_y**2, kernel)
+    value = 0.5 * float(read.weight @ np.where(valid, rho, kernel**2))
+    weight = np.where(valid, robust, 0.0) * read.weight
+    by_x = (read.axes[0] - x * read.axes[2]) * (across / depth)  # (3, N): rows of the Jacobian
+    by_y = (read.axes[1] - y * read.axes[2]) * (down / depth)
+    weighted_x, weighted_y = by_x * weight, by_y * weight
+    terms = np.empty((9, len(weight)))
+    terms[:3] = weighted_x * off_x + weighted_y * off_y
+    for entry, (i, j) in enumerate(_UPPER, start=3):
+        terms[entry] = weighted_x[i] * by_x[j] + weighted_y[i] * by_y[j]
+    normals = np.zeros((9, len(points)))
+    if len(weight):
+        normals[:, read.keypoint[read.first]] = np.add.reduceat(terms, read.first, axis=1)
+    hessian = np.empty((len(points), 3, 3))
+    for entry, (i, j) in enumerate(_UPPER, start=3):
+        hessian[:, i, j] = hessian[:, j, i] = normals[entry]
+    return PointNormals(value, normals[:3].T.copy(), hessian)
 
 
 def reprojection_terms(points: Array, observations: PersonObservations, kernel: float) -> PointNormals:
-    """The same for each view apart: gradient (M, K, 3), hessian (M, K, 3, 3); points (K, 3), or (M, K, 3) a view."""
+    """`reprojection` a view: gradient (M, K, 3), hessian (M, K, 3, 3); points (K, 3), or (M, K, 3) in each view."""
     residual, jacobian, valid = project(points, observations)
     scaled = 1.0 / observations.sigma[..., None]
     squared = ((residual * scaled) ** 2).sum(-1)
@@ -120,6 +145,8 @@ class PersonEnergy:
     kernel : Geman-McClure's scale, in standard deviations.
     offset_sd : (K,) standard deviation, an axis, of the offsets of the keypoints, units of the views' world.
     contours : where images show the body's outline; None before anybody has looked.
+    active : the unknowns of the body that are sought, rising, translation last; None: all. The others stay.
+    n_telling : so many of the first keypoints tell how large errors are, for all; None: all of them.
     """
 
     body: ReducedBody
@@ -128,6 +155,8 @@ class PersonEnergy:
     kernel: float
     offset_sd: Array
     contours: ContourTerm | None = None
+    active: IntArray | None = None
+    n_telling: int | None = None
 
     def grown(self, factor: float) -> PersonEnergy:
         """The same in a world larger by `factor`."""
@@ -137,43 +166,60 @@ class PersonEnergy:
     def points(self, state: PersonState) -> Array:
         """Keypoints (K, 3) as the detector sees them, m."""
         body = state.body
-        reduced = self.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False)
+        reduced = self.body.evaluate(body.betas, body.rotations, body.transl, False, body.expression)
         return np.nan_to_num(reduced.points) + state.offsets
 
-    def linearise_with_scale(self, state: PersonState, log_scale: float) -> DenseSystem:
-        """The quadratic model over the state's unknowns and, last, the log-scale."""
+    def n_active(self, body: BodyState) -> int:
+        """How many unknowns of the body are sought."""
+        return body.size if self.active is None else len(self.active)
+
+    def spread(self, step: Array, body: BodyState) -> Array:
+        """A step (…) of the active unknowns of the body as one of all, (n,)."""
+        if self.active is None:
+            return step
+        spread = np.zeros(body.size)
+        spread[self.active] = step
+        return spread
+
+    def retract(self, state: PersonState, step: Array) -> PersonState:
+        """The state reached by a step of the active unknowns of the body and the offsets."""
+        n = self.n_active(state.body)
+        return state.retract(np.concatenate([self.spread(step[:n], state.body), step[n:]]))
+
+    def linearise(self, state: PersonState, log_scale: float, with_scale: bool) -> OffsetSystem:
+        """The quadratic model over the body's active unknowns, the log-scale if asked for, and then the offsets."""
         at_origin = evaluate(self.body, replace(state.body, transl=np.zeros(3)))
         shrink = np.exp(-log_scale)
         points = at_origin.points * shrink
         normals = reprojection(points + state.offsets + state.body.transl, self.observations, self.kernel)
-
-        n, m = state.body.size, state.offsets.size
-        offset, last = slice(n, n + m), n + m
-        by_body = at_origin.d_points * shrink  # (K, 3, n)
-        by_body[..., n - 3 :] = np.eye(3)  # transl is in the views' world
-        outer = np.concatenate([by_body, -points[..., None]], axis=-1)
-        rest = np.r_[:n, last]
-        gradient, hessian = np.zeros(n + m + 1), np.zeros((n + m + 1, n + m + 1))
-        gradient[rest], hessian[np.ix_(rest, rest)] = pull_back(normals, outer)
-        # an offset moves its own keypoint alone
-        gradient[offset] = normals.gradient.ravel()
-        coupling = (normals.hessian @ outer).reshape(m, -1)
-        hessian[offset, rest], hessian[rest, offset] = coupling, coupling.T
-        hessian[offset, offset] = block_diag(*normals.hessian)
-
-        prior_value, prior_gradient, prior_hessian = self.priors.linearise(state.body)
-        gradient[:n] += prior_gradient
-        hessian[:n, :n] += prior_hessian
-        precision = np.repeat(self.offset_sd, 3) ** -2.0
-        gradient[offset] += precision * state.offsets.ravel()
-        hessian[range(n, last), range(n, last)] += precision
-        value = normals.value + prior_value + 0.5 * float(precision @ state.offsets.ravel() ** 2)
+        n, last = state.body.size, int(with_scale)
+        jacobian = np.empty((*points.shape, n + last))
+        jacobian[..., : n - 3] = at_origin.d_points[..., : n - 3] * shrink
+        jacobian[..., n - 3 : n] = np.eye(3)  # transl is in the views' world
+        gradient, hessian = np.zeros(n + last), np.zeros((n + last, n + last))
+        value, gradient[:n], hessian[:n, :n] = self.priors.linearise(state.body)
+        if with_scale:
+            jacobian[..., n] = -points
         if self.contours is not None:
             outline = self.contours.linearise(state.body, shrink)
             value += outline.value
-            gradient[rest] += outline.gradient
-            hessian[np.ix_(rest, rest)] += outline.hessian
-        return DenseSystem(value, gradient, hessian)
+            gradient += outline.gradient[: n + last]
+            hessian += outline.hessian[: n + last, : n + last]
+        if self.active is not None:
+            chosen = self.active if not with_scale else np.append(self.active, n)
+            jacobian, gradient = jacobian[..., chosen], gradient[chosen]
+            hessian = hessian[np.ix_(chosen, chosen)]
+        precision = self.offset_sd**-2.0
+        value += normals.value + 0.5 * float(precision @ (state.offsets**2).sum(1))
+        return OffsetSystem(
+            value,
+            DenseSystem(0.0, gradient, hessian),
+            jacobian,
+            normals.gradient,
+            normals.hessian,
+            state.offsets,
+            precision,
+        )
 
 
 @dataclass(frozen=True)
@@ -183,12 +229,11 @@ class PersonProblem:
     energy: PersonEnergy
     log_scale: float = 0.0
 
-    def linearise(self, state: PersonState) -> DenseSystem:
-        system = self.energy.linearise_with_scale(state, self.log_scale)
-        return DenseSystem(system.value, system.gradient[:-1], system.hessian[:-1, :-1])
+    def linearise(self, state: PersonState) -> OffsetSystem:
+        return self.energy.linearise(state, self.log_scale, with_scale=False)
 
     def retract(self, state: PersonState, step: Array) -> PersonState:
-        return state.retract(step)
+        return self.energy.retract(state, step)
 
 
 @dataclass(frozen=True)
@@ -206,22 +251,13 @@ class SceneProblem:
     energies: Sequence[PersonEnergy]
 
     def linearise(self, state: SceneState) -> ArrowSystem:
-        systems = [e.linearise_with_scale(p, state.log_scale) for e, p in zip(self.energies, state.people, strict=True)]
-        shared = DenseSystem(
-            0.0,
-            np.array([sum(s.gradient[-1] for s in systems)]),
-            np.array([[sum(s.hessian[-1, -1] for s in systems)]]),
-        )
-        return ArrowSystem(
-            sum(s.value for s in systems),
-            [DenseSystem(s.value, s.gradient[:-1], s.hessian[:-1, :-1]) for s in systems],
-            [s.hessian[:-1, -1:] for s in systems],
-            shared,
-        )
+        people = zip(self.energies, state.people, strict=True)
+        return ArrowSystem([e.linearise(p, state.log_scale, with_scale=True) for e, p in people], 1)
 
     def retract(self, state: SceneState, step: Array) -> SceneState:
         people, start = [], 0
-        for person in state.people:
-            people.append(person.retract(step[start : start + person.size]))
-            start += person.size
+        for energy, person in zip(self.energies, state.people, strict=True):
+            size = energy.n_active(person.body) + person.offsets.size
+            people.append(energy.retract(person, step[start : start + size]))
+            start += size
         return SceneState(tuple(people), state.log_scale + float(step[-1]))

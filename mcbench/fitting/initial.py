@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.formats import N_SHARED
 from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.alignment import umeyama
-from mcbench.fitting.state import N_JOINTS, BodyState
+from mcbench.fitting.state import BodyState
 from mcbench.joints import SMPL24, JointSet
 
 Array = npt.NDArray[np.float64]
@@ -51,12 +52,17 @@ _LIMBS = tuple(
 
 
 class Initialiser:
-    """First guesses with the mean shape of a body reduced to a detector's keypoints."""
+    """First guesses with the mean shape of a body reduced to a detector's keypoints.
 
-    def __init__(self, body: ReducedBody, keypoints: JointSet, n_betas: int) -> None:
-        self._betas = np.zeros(n_betas)
+    mean_turns : (J - 1, 3, 3) the turns of its joints that keypoints do not tell of: fingers, jaw, eyes.
+    """
+
+    def __init__(self, body: ReducedBody, keypoints: JointSet, mean_turns: Array | None = None) -> None:
+        self._at_rest = BodyState.at_rest(body.n_betas, body.n_joints, body.n_expression)
+        if mean_turns is not None and body.n_joints > len(SMPL24):
+            self._at_rest.rotations[N_SHARED:] = mean_turns[N_SHARED - 1 :]
         self._names = keypoints.joints
-        rest = body.evaluate(self._betas, np.tile(np.eye(3), (N_JOINTS, 1, 1)), np.zeros(3), jacobian=False)
+        rest = body.evaluate(self._at_rest.betas, self._at_rest.rotations, np.zeros(3), jacobian=False)
         self._rest = dict(zip(self._names, rest.points, strict=True))
         self._root = rest.joints[0]
 
@@ -86,13 +92,13 @@ class Initialiser:
             rigid = umeyama([self._rest[n] for n in chosen], [seen[n] for n in chosen], with_scale=False)
         except ValueError:
             return None
-        rotations = np.tile(np.eye(3), (N_JOINTS, 1, 1))
+        rotations = self._at_rest.rotations.copy()
         rotations[0] = rigid.R
         for limb in _LIMBS:
             self._bend(limb, seen, rigid.R, rotations)
         # SMPL turns the root about the pelvis J: R (x - J) + J + transl = R x + t.
         transl = rigid.t + rigid.R @ self._root - self._root
-        return BodyState(self._betas.copy(), rotations, transl)
+        return replace(self._at_rest, rotations=rotations, transl=transl)
 
     def _bend(self, limb: _Limb, seen: dict[str, Array], torso: Array, rotations: Array) -> None:
         """Turn a limb's two joints (in place) so that its bones point as seen and bend about its hinge."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mcbench.body.model import BodyModel
+from mcbench.body.model import OPEN_BODY, OPEN_BODY_X, BodyModel
 from mcbench.dataset.files import dumps, read_npz, write_npz
 from mcbench.errors import InputError
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143, joint_set
@@ -34,7 +34,12 @@ _LEAST_SCORE = 0.05
 # choice, from raw errors of BlazePose on rendered people (hips, knees and heels worst); calibration does better. The
 # keypoints of other sets were annotated at the joints, where the body's own regressors have them: on the Panoptic
 # Studio's truth they are off by half as much.
+# Hands and faces are read in crops of their own, so the errors of their points are a share of their size, which for
+# a hand of 0.18 m is 2 %. Those of one reading err together: a point counts for a part of an independent one. The
+# contour of a face is no point of it: where it ends depends on where it is seen from.
 _DEFAULT_NOISE = {
+    "hand_": (0.0025 / STATURE, 0.0055 / STATURE),
+    "face_": (0.0025 / STATURE, 0.0035 / STATURE),
     "nose": (0.010, 0.006),
     "eye": (0.010, 0.006),
     "ear": (0.012, 0.010),
@@ -57,6 +62,8 @@ _DEFAULT_NOISE = {
     "hand": (0.020, 0.015),
 }
 _ANNOTATED_BIAS = 0.5
+_HAND_INDEPENDENCE, _FACE_INDEPENDENCE, _CONTOUR_INDEPENDENCE = 0.4, 0.2, 0.01
+_CONTOUR = tuple(f"face_{i}" for i in range(17))
 _BODY_SETS = ("coco17", "blazepose33", "body25b", "body25", "panoptic19", "holistic143")
 #: Sets whose first keypoints are those of another set, read in the same way: what is known of these holds for them.
 _BEGINS_WITH = {HOLISTIC143.name: BLAZEPOSE33.name}
@@ -92,6 +99,11 @@ class KeypointModel:
     def known(self) -> npt.NDArray[np.bool_]:
         """(K,) whether the body has the keypoint."""
         return np.diff(self.regressor.indptr) > 0
+
+    @property
+    def independence(self) -> Array:
+        """(K,) share of an independent observation that a reading of a keypoint counts for."""
+        return np.array([_independence(name) for name in joint_set(self.keypoint_set).joints])
 
     def of(self, vertices: Array) -> Array:
         """The keypoints (K, 3) of a body's vertices (V, 3); NaN where the body does not have them."""
@@ -201,9 +213,18 @@ class KeypointModel:
 
 def shipped_calibration(body_name: str, keypoint_set: str) -> Path | None:
     """The file with the calibration that comes with mcbench for this body; None where there is none."""
-    path = Path(__file__).parent / "data" / f"{keypoint_set}_{body_name}.npz"
+    mesh = OPEN_BODY if body_name == OPEN_BODY_X else body_name  # theirs is the same
+    path = Path(__file__).parent / "data" / f"{keypoint_set}_{mesh}.npz"
     return path if path.is_file() else None
 
 
 def _default_noise(name: str) -> tuple[float, float]:
     return next((sizes for part, sizes in _DEFAULT_NOISE.items() if part in name), _DEFAULT_NOISE["hand"])
+
+
+def _independence(name: str) -> float:
+    if name in _CONTOUR:
+        return _CONTOUR_INDEPENDENCE
+    if name.startswith("face_"):
+        return _FACE_INDEPENDENCE
+    return _HAND_INDEPENDENCE if name.startswith(("left_hand_", "right_hand_")) else 1.0

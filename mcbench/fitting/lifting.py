@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mcbench.cameras.camera import Camera
-from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
 from mcbench.fitting.observations import PersonObservations
 from mcbench.joints import SMPL24, JointSet
@@ -65,18 +64,19 @@ def smpl24_joints(keypoints: Array, joints: JointSet) -> Array:
 
 
 def lifted_points(
-    observations: PersonObservations, detections: Detections, track: Track, anchor: Array, joints: JointSet
+    observations: PersonObservations, keypoints3d: Array, track: Track, anchor: Array, joints: JointSet
 ) -> Array:
     """A person's keypoints (K, 3) in the world as the surest third of the views take them to be in 3D.
 
     Parameters
     ----------
-    observations : of the person, in metres. detections, track : where they come from.
+    observations : of the person, in metres. track : where they come from.
+    keypoints3d : (N, K, 3) of all of the scene's detections, as `Detections` has them.
     anchor : (K, 3) keypoints of the person in the world, NaN where unknown, of which the hips tell the place.
     joints : what the keypoints are.
     """
     hips = [joints.index(name) for name in _HIPS]
-    points = detections.keypoints3d[observations.rows].astype(np.float64)
+    points = keypoints3d[observations.rows].astype(np.float64)
     flipped = track.flipped[np.searchsorted(track.rows, observations.rows)]
     points[flipped] = points[flipped][:, list(joints.flip)]
     turned = np.einsum("mji,mkj->mki", observations.cam_from_world[:, :, :3], points)

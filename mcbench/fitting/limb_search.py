@@ -19,10 +19,11 @@ from mcbench.body.rotations import exp_so3, log_so3
 from mcbench.fitting.contours import ContourFinder, sample_colours, vertex_normals
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.observations import view_weights
-from mcbench.fitting.priors import DEVIATION, LIMIT_SOFTNESS, MEAN, limit_excess
+from mcbench.fitting.priors import LIMIT_SOFTNESS, limit_excess
 from mcbench.fitting.robust import geman_mcclure
-from mcbench.fitting.state import BodyState, PersonState
+from mcbench.fitting.state import BodyState, PersonState, stacked
 from mcbench.joints import SMPL24, JointSet
 
 Array = npt.NDArray[np.float64]
@@ -116,7 +117,7 @@ class LimbSearch:
     ) -> None:
         self._body, self._finder, self._order, self._person = body, finder, order, person
         self._energy, self._state, self._joints = energy, state, joints
-        posed = body.forward(state.body.betas[None], state.body.rotations[None], state.body.transl[None])
+        posed = body.forward(*stacked([state.body]))
         self._vertices = posed.vertices[0]
         self._normals = vertex_normals(self._vertices, body.faces)
         self._colours = finder.colours(self._vertices, order, person)
@@ -162,11 +163,7 @@ class LimbSearch:
         self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: npt.NDArray[np.float32]
     ) -> Array:
         """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free."""
-        vertices = self._body.forward(
-            np.stack([b.betas for b in bodies]),
-            np.stack([b.rotations for b in bodies]),
-            np.stack([b.transl for b in bodies]),
-        ).vertices
+        vertices = self._body.forward(*stacked(bodies)).vertices
         shares = [
             self._finder.find(v, behind, 0, _REACH_PX, colours, limb.limb_vertices).share(least=_LEAST_RIM)
             for v in vertices
@@ -256,7 +253,7 @@ class LimbSearch:
             column = self._joints.index(name)
             # as far from the joint as it is now: what a detector takes for an elbow is no elbow
             shifted = ends[:, place] + now[column] - joints[joint]
-            single = energy.observations.keypoint(column)
+            single = energy.observations.keypoints(np.array([column]))
             residual, _, valid = project(shifted, single)  # (M, H, 2)
             squared = ((residual / single.sigma[..., None]) ** 2).sum(-1)
             rho = np.where(valid, geman_mcclure(squared, energy.kernel)[0], energy.kernel**2)
@@ -334,14 +331,16 @@ def _motions(parents: tuple[int, ...], rest: Array, rotations: Array) -> tuple[A
 def _from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:
     """Axis-angle (count, 2, 3) of the upper and the lower joint."""
     rows = [joint - 1 for joint in joints[:2]]
-    return np.asarray(rng.normal(MEAN[rows], 1.3 * DEVIATION[rows], (count, 2, 3)))
+    ranges = smpl_ranges()
+    return np.asarray(rng.normal(ranges.mean[rows], 1.3 * ranges.deviation[rows], (count, 2, 3)))
 
 
 def _prior(limb: LimbSurface, angles: Array) -> Array:
     """Cost (H,) of poses (H, 2, 3)."""
     rows = [joint - 1 for joint in limb.joints[:2]]
-    all_angles = np.tile(MEAN, (len(angles), 1, 1))
+    ranges = smpl_ranges()
+    all_angles = np.tile(ranges.mean, (len(angles), 1, 1))
     all_angles[:, rows] = angles
     beyond = limit_excess(all_angles)[:, rows] / np.radians(LIMIT_SOFTNESS)
-    usual = (angles - MEAN[rows]) / DEVIATION[rows]
+    usual = (angles - ranges.mean[rows]) / ranges.deviation[rows]
     return 0.5 * np.asarray((usual**2 + beyond**2).sum((1, 2)))

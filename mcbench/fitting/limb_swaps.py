@@ -6,8 +6,6 @@ side, or with crossed legs, may exchange the legs or the arms alone, and in the 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
@@ -59,12 +57,9 @@ def _exchange(
     flip: npt.NDArray[np.int64],
     rows: npt.NDArray[np.bool_],
 ) -> PersonObservations:
-    changed = {}
-    for name in ("pixels", "weight", "sigma", "doubt"):
-        values = getattr(observations, name).copy()
-        values[np.ix_(rows, limb)] = values[np.ix_(rows, flip[limb])]
-        changed[name] = values
-    return replace(observations, **changed)
+    order = np.arange(len(flip))
+    order[limb] = flip[limb]
+    return observations.exchanged(rows, order)
 
 
 def _cost(observations: PersonObservations, points: Array, limb: npt.NDArray[np.int64]) -> Array:

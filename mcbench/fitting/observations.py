@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,32 @@ from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
+
+
+#: What is told of every keypoint in every view.
+_PER_KEYPOINT = ("pixels", "weight", "sigma", "doubt")
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The N keypoints of a person that were read, one after another by keypoint.
+
+    Attributes
+    ----------
+    row : (N,) detection. keypoint : (N,), rising. first : (…,) where each keypoint that was read begins.
+    axes : (3, 3, N) the axes of the view's camera, in the world: x, y and z. focal, principal : (2, N) px of it.
+    pixels : (2, N). inverse_sigma : (N,) 1/px. weight : (N,).
+    """
+
+    row: npt.NDArray[np.int64]
+    keypoint: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int64]
+    axes: Array
+    focal: Array
+    principal: Array
+    pixels: Array
+    inverse_sigma: Array
+    weight: Array
 
 
 @dataclass(frozen=True)
@@ -51,10 +78,25 @@ class PersonObservations:
         """The observations of some of the detections, `mask` (M,)."""
         return PersonObservations(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
 
-    def keypoint(self, index: int) -> PersonObservations:
-        """What the views say of one keypoint: arrays with K = 1."""
-        own = {name: getattr(self, name)[:, index : index + 1] for name in ("pixels", "weight", "sigma", "doubt")}
-        return replace(self, **own)
+    def keypoints(self, chosen: npt.NDArray[np.int64]) -> PersonObservations:
+        """The observations of some of the keypoints, `chosen` (L,) of K."""
+        return replace(self, **{name: getattr(self, name)[:, chosen] for name in _PER_KEYPOINT})
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What was read: of many keypoints, most are not in most views."""
+        keypoint, row = np.nonzero(self.weight.T > 0)
+        return Readings(
+            row,
+            keypoint,
+            np.flatnonzero(np.diff(keypoint, prepend=-1)),
+            np.ascontiguousarray(self.cam_from_world[row, :, :3].transpose(1, 2, 0)),
+            np.stack([self.K[row, 0, 0], self.K[row, 1, 1]]),
+            np.ascontiguousarray(self.K[row, :2, 2].T),
+            np.ascontiguousarray(self.pixels[row, keypoint].T),
+            1.0 / self.sigma[row, keypoint],
+            self.weight[row, keypoint],
+        )
 
     def mean_doubt(self) -> Array:
         """(K,) the doubt about a keypoint in all views together, the surest ones counting most; 1 where unknown."""
@@ -65,6 +107,19 @@ class PersonObservations:
     def doubted(self, factor: Array) -> PersonObservations:
         """The same with errors expected to be larger, each by its `factor` (M, K)."""
         return replace(self, sigma=self.sigma * factor, doubt=self.doubt * factor)
+
+    def exchanged(self, rows: npt.NDArray[np.bool_], order: npt.NDArray[np.int64]) -> PersonObservations:
+        """The same with the keypoints in another `order` (K,) in some of the detections, `rows` (M,)."""
+        changed = {}
+        for name in _PER_KEYPOINT:
+            values = getattr(self, name).copy()
+            values[rows] = values[rows][:, order]
+            changed[name] = values
+        return replace(self, **changed)
+
+    def noisier(self, factor: Array) -> PersonObservations:
+        """The same with larger errors of some keypoints, by `factor` (K,), which are doubted no more than before."""
+        return replace(self, sigma=self.sigma * factor)
 
     def grown(self, factor: float) -> PersonObservations:
         """The same in a world larger by `factor`: a person of the same metres is smaller in the images then."""
@@ -132,7 +187,7 @@ def observe(
     depth = np.maximum((cam_from_world[:, :, :3] @ centre + cam_from_world[:, :, 3])[:, 2], 1e-6)
     focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
     size_px = focal * STATURE / scale / depth
-    weight = known * view_weights(cam_from_world, centre, correlation_deg)[:, None]
+    weight = known * keypoints.independence * view_weights(cam_from_world, centre, correlation_deg)[:, None]
     doubt = keypoints.doubt(score)
     sigma = size_px[:, None] * keypoints.noise * doubt
     return PersonObservations(row, view, detections.frame[row], K, cam_from_world, pixels, weight, sigma, doubt)

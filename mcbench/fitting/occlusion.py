@@ -18,7 +18,7 @@ from mcbench.cameras.views import Views
 from mcbench.fitting.contours import spread_vertices
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.observations import PersonObservations
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, stacked
 
 Array = npt.NDArray[np.float64]
 
@@ -41,11 +41,7 @@ class Occluders:
         cls, body: BodyModel, people: Sequence[BodyState], views: Views, used: npt.NDArray[np.int64]
     ) -> Occluders:
         """From fitted bodies, in the metres of `views`."""
-        vertices = body.forward(
-            np.stack([p.betas for p in people]),
-            np.stack([p.rotations for p in people]),
-            np.stack([p.transl for p in people]),
-        ).vertices
+        vertices = body.forward(*stacked(people)).vertices
         thin = spread_vertices(body, _POINTS)
         return cls(DepthOrder.of_people(list(vertices[:, thin]), views.select(used), _CELL_PX), used)
 

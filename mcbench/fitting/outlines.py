@@ -16,7 +16,7 @@ from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces
 from mcbench.fitting.scene_images import SceneImages
-from mcbench.fitting.state import BodyState, PersonState
+from mcbench.fitting.state import BodyState, PersonState, stacked
 from mcbench.joints import JointSet
 
 Array = npt.NDArray[np.float64]
@@ -67,11 +67,7 @@ class Outlines:
 
     def before(self, people: Sequence[BodyState]) -> Look:
         """Everybody, in metres, as they stand before the images now."""
-        vertices = self.body.forward(
-            np.stack([p.betas for p in people]),
-            np.stack([p.rotations for p in people]),
-            np.stack([p.transl for p in people]),
-        ).vertices
+        vertices = self.body.forward(*stacked(people)).vertices
         surfaces = [self.topology.surface(v) for v in vertices]
         order = DepthOrder.of_people(surfaces, self.images.views, _CELL_PX)
         return Look(self, vertices, order)
@@ -104,9 +100,7 @@ class Look:
     def moved(self, person: int, body: BodyState) -> Look:
         """The same with one person elsewhere; what hides others stays as it is."""
         vertices = self.vertices.copy()
-        vertices[person] = self.outlines.body.forward(
-            body.betas[None], body.rotations[None], body.transl[None]
-        ).vertices[0]
+        vertices[person] = self.outlines.body.forward(*stacked([body])).vertices[0]
         surface = self.outlines.topology.surface(vertices[person])
         own = list(self.order.own)
         own[person] = DepthOrder.of_people([surface], self.outlines.images.views, _CELL_PX).own[0]

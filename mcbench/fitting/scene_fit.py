@@ -3,9 +3,10 @@
 The order of things: a scale from the tracks' limbs makes the world roughly metric; every person is fitted alone, twice,
 as the residuals of the first fit tell the noise of the second;
 people whose own scale does not agree with the others' (movers, wrong tracks) are set aside while the rest settle the
-scale of the scene together. Where there are images, everybody is then fitted to their outlines as well, which change
-with the fit, so a few times; and the scale is settled anew. In the end every person is fitted at that scale, measured
-for movement, and given error bars.
+scale of the scene together. So far the body's own keypoints count alone; hands and faces, of which every reading is
+its own, join where bodies are settled. Where there are images, everybody is then fitted to their outlines, too, which
+change with the fit, so a few times; and the scale is settled anew. In the end every person is fitted at that scale,
+measured for movement, and given error bars.
 """
 
 from __future__ import annotations
@@ -27,20 +28,30 @@ from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, SceneProblem, SceneState
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.landmarks import Landmarks
 from mcbench.fitting.lifting import lifted_points
 from mcbench.fitting.limb_swaps import unswap_limbs
+from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.occlusion import Occluders
 from mcbench.fitting.outlines import Look, Outline, Outlines
+from mcbench.fitting.parts import WholeBody, active_unknowns
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
-from mcbench.fitting.uncertainty import contradicted_share, joints_covariance, noise_factor
+from mcbench.fitting.uncertainty import (
+    body_covariance,
+    contradicted_share,
+    joints_covariance,
+    noise_factor,
+    noise_factor_at,
+)
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: A wide kernel first: from a rough start, good keypoints may lie far off.
 _WIDE_KERNEL = 10.0
@@ -52,6 +63,8 @@ _MOVED_TOO_MUCH = 0.06
 _CONTRADICTED = 0.1
 #: Times that readings are weighed anew after everybody has been fitted.
 _RECONSIDERATIONS = 2
+#: Variance of a part's residuals over the expected one beyond which it is not this person's, and the least believed.
+_FOREIGN, _LEAST_NOISE = 9.0, 0.5
 #: How far from the fitted rim an outline is looked for, px, round by round.
 _REACHES_PX = (14, 8, 5)
 #: A limb is looked for elsewhere where the images show less than this share of its outline, and put there where they
@@ -70,7 +83,9 @@ class PersonFit:
     track : index into the tracks given.
     state : the body, in the metric world.
     observations : what it was fitted to.
-    joints_cov : (24, 3, 3) covariance of the joints relative to joint 0, m^2 (joint 0: its absolute one).
+    joints_cov : (24, 3, 3) covariance of the joints of `smpl24` relative to joint 0, m^2 (joint 0: its absolute one).
+    landmarks : of the parts of `parts.PARTS` that are known: the points of a hand (21, 3) or of a face (51, 3), without
+        its contour, m, and their covariance (…, 3, 3) relative to the wrist or to the joint of the head, m^2.
     noise : variance of the residuals over that of the keypoint model.
     energy : the energy reached, a unit of the observations' weight.
     movement : how far they moved; None where it cannot be measured.
@@ -82,6 +97,7 @@ class PersonFit:
     state: BodyState
     observations: PersonObservations
     joints_cov: Array
+    landmarks: dict[str, tuple[Array, Array]]
     noise: float
     energy: float
     movement: Movement | None
@@ -142,7 +158,6 @@ class SceneFitter:
     Parameters
     ----------
     body : the body reduced to the detector's keypoints.
-    n_betas : number of its shape components.
     keypoints : the keypoint model.
     settings : how to fit.
     model : the whole body, which tells who hides whom; None: nobody is taken to hide anybody.
@@ -151,18 +166,22 @@ class SceneFitter:
     def __init__(
         self,
         body: ReducedBody,
-        n_betas: int,
         keypoints: KeypointModel,
         settings: FitSettings,
         model: BodyModel | None = None,
     ) -> None:
-        self._body = body
+        self._whole = WholeBody.of(joint_set(keypoints.keypoint_set), body.n_joints)
+        self._whole_body = body
+        every = len(self._whole.body) == len(self._whole.joints)
+        self._body = body if every else body.keypoints(self._whole.body)
         self._model = model
+        self._landmarks = Landmarks.of_body(model) if self._whole.parts and model is not None else None
         self._keypoints = keypoints
         self._settings = settings
-        self._priors = Priors(settings.shape_weight, settings.pose_weight, settings.limit_weight)
-        self._joints = joint_set(keypoints.keypoint_set)
-        self._initialiser = Initialiser(body, self._joints, n_betas)
+        weights = (settings.shape_weight, settings.pose_weight, settings.limit_weight)
+        self._priors = Priors(*weights, ranges_of(body.joint_template))
+        self._joints = self._whole.body_joints
+        self._initialiser = Initialiser(self._body, self._joints, self._priors.mean_turns)
 
     def fit(
         self,
@@ -182,7 +201,7 @@ class SceneFitter:
         metric : the cameras' units are metres: the scale is 1 and stays.
         outlines : to be looked for in the images of some of the views.
         """
-        first = 1.0 if metric else self._initialiser.scale([track.points for track in tracks])
+        first = 1.0 if metric else self._initialiser.scale([track.points[self._whole.body] for track in tracks])
         if first is None:
             return SceneFit([], 1.0, (np.nan, np.nan), (), tuple(range(len(tracks))))
         rough = views.transformed(_scaling(first))
@@ -195,7 +214,11 @@ class SceneFitter:
         world = views.transformed(_scaling(scale))
         people = {index: self._grown(alone, scale / first) for index, alone in solved.items()}
         people = self._reconsider(people, world, detections, tracks)
-        by_keypoints = people
+        by_keypoints = dict(people)
+        parts: dict[int, list[str]] = {}
+        for index in people if self._whole.parts else ():
+            everything = self._everything(world, detections, tracks[index], people[index])
+            people[index], parts[index] = self._with_parts(people[index], everything)
         seen: dict[int, Outline] = {}
         if outlines is not None and people:
             people, seen = self._with_outlines(people, outlines.transformed(_scaling(scale)))
@@ -209,12 +232,14 @@ class SceneFitter:
         fits = []
         for index, person in people.items():
             movement = self._movement(by_keypoints[index], person)
-            fits.append(self._finish(index, person, movement, settled.vote(index, first), seen.get(index)))
+            vote = settled.vote(index, first)
+            fits.append(self._finish(index, person, parts.get(index, []), movement, vote, seen.get(index)))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
-    def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
-        observations = observe(
+    def _observe(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonObservations:
+        """Readings of all keypoints of the detector."""
+        return observe(
             views,
             detections,
             track,
@@ -224,12 +249,23 @@ class SceneFitter:
             correlation_deg=self._settings.correlation_deg,
             max_views=self._settings.max_views,
         )
+
+    def _energy(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonEnergy:
+        """Of the body's own keypoints."""
+        observations = self._observe(views, detections, track, centre).keypoints(self._whole.body)
         return PersonEnergy(
-            self._body, observations, self._priors, self._settings.kernel, self._offset_sd(observations)
+            self._body,
+            observations,
+            self._priors,
+            self._settings.kernel,
+            self._offset_sd(observations),
+            active=active_unknowns(self._body, []),
         )
 
-    def _offset_sd(self, observations: PersonObservations) -> Array:
-        return np.asarray(self._keypoints.bias * STATURE * observations.mean_doubt())
+    def _offset_sd(self, observations: PersonObservations, keypoints: IntArray | None = None) -> Array:
+        """Of the detector's `keypoints` (K,), the body's own where none are given."""
+        bias = self._keypoints.bias[self._whole.body if keypoints is None else keypoints]
+        return np.asarray(bias * STATURE * observations.mean_doubt())
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
         """A person at the first guess of the scale; None where there are too few views or no orientation.
@@ -238,7 +274,7 @@ class SceneFitter:
         a back for a front needs, and with doubtful keypoints, which the association leaves out, triangulated too: a
         forearm that starts far from where they are is out of their reach.
         """
-        points = track.points * scale
+        points = track.points[self._whole.body] * scale
         finite = np.isfinite(points).all(-1)
         if not finite.any():
             return None
@@ -370,9 +406,55 @@ class SceneFitter:
         first = np.arange(len(observations)) < half
         guesses = [_all_triangulated(part) for part in (observations.select(first), observations.select(~first))]
         whole = _all_triangulated(observations)
-        guesses += [whole, lifted_points(observations, detections, track, whole, self._joints)]
+        lifted = detections.keypoints3d[:, self._whole.body]
+        guesses += [whole, lifted_points(observations, lifted, track, whole, self._joints)]
         starts = [self._initialiser.guess(guess) for guess in guesses]
         return [start for start in starts if start is not None]
+
+    def _everything(self, views: Views, detections: Detections, track: Track, person: _Alone) -> PersonObservations:
+        """A person's readings of all keypoints, as those of the body have been judged; `views` in metres."""
+        centre = np.median(person.energy.points(person.state), axis=0)
+        return self._whole.joined(self._observe(views, detections, track, centre), person.energy.observations)
+
+    def _with_parts(self, person: _Alone, everything: PersonObservations) -> tuple[_Alone, list[str]]:
+        """The person fitted to hands and face as well, from where the body is, and the parts that are known by it.
+
+        The lowest of two energies: from hands as they are, and as their palms lie when triangulated. How large the
+        errors of a part are is told by its residuals, relative to the body's, as sharp as images show it. A part that
+        this body cannot have where it is read is another's, or none.
+        """
+        seen = self._whole.seen(everything)
+        if not seen:
+            return person, []
+        kept = np.concatenate([self._whole.body, *(self._whole.parts[part] for part in seen)])
+        body, observations = self._whole_body.keypoints(kept), everything.keypoints(kept)
+        own = len(self._whole.body)
+        energy = replace(
+            person.energy,
+            body=body,
+            observations=observations,
+            offset_sd=self._offset_sd(observations, kept),
+            active=active_unknowns(body, seen),
+            n_telling=own,
+        )
+        starts = [person.state.body]
+        turned = self._whole.with_hands_turned(self._whole_body, person.state.body, everything)
+        starts += [] if turned is None else [turned]
+        best = min((self._solve(energy, start) for start in starts), key=lambda s: s.value).state
+        points, first = energy.points(best), own
+        of_body = noise_factor(energy, best)
+        larger = np.ones(len(kept))
+        foreign = []
+        for part in seen:
+            mine = np.arange(first, first + len(self._whole.parts[part]))
+            of_part = noise_factor_at(points[mine], observations.keypoints(mine))
+            foreign += [part] if of_part > _FOREIGN else []
+            larger[mine] = np.sqrt(max(of_part, _LEAST_NOISE) / of_body)
+            first += len(mine)
+        if foreign:
+            return self._with_parts(person, self._whole.without(everything, foreign))
+        energy = replace(energy, observations=observations.noisier(larger))
+        return _Alone(energy, *self._refine(energy, best, of_body)[::-1]), seen
 
     @staticmethod
     def _movement(*fits: _Alone) -> Movement | None:
@@ -448,6 +530,7 @@ class SceneFitter:
         self,
         index: int,
         person: _Alone,
+        parts: list[str],
         movement: Movement | None,
         vote: tuple[float, float] | None,
         outline: Outline | None,
@@ -457,13 +540,16 @@ class SceneFitter:
         fitted = _with_noise(energy, person.noise)
         limit = self._settings.max_iterations
         solution = minimise(PersonProblem(fitted), person.state, max_iterations=limit, tolerance=1e-8)
-        covariance = joints_covariance(fitted, solution.state)
+        covariance = body_covariance(fitted, solution.state)
+        body = solution.state.body
+        landmarks = {} if self._landmarks is None else self._landmarks.of_state(body, covariance, parts)
         per_weight = solution.value / max(float(energy.observations.weight.sum()), 1e-12)
         return PersonFit(
             index,
-            solution.state.body,
+            body,
             energy.observations,
-            covariance,
+            joints_covariance(energy.body, body, covariance),
+            landmarks,
             person.noise,
             per_weight,
             movement,

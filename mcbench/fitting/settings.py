@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 class FitSettings:
     """How people are fitted; every default is ours and documented where it is used."""
 
-    body: str = field(default="", metadata={"help": "Body model file (SMPL layout); empty for the open body."})
+    body: str = field(
+        default="",
+        metadata={
+            "help": "Body model file in the format of SMPL, SMPL-H or SMPL-X, or the name of an open body, open_smpl "
+            "or open_smplx; empty for the latter where hands or faces are read, else the former."
+        },
+    )
     keypoint_model: str = field(
         default="",
         metadata={

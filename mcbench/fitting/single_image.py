@@ -6,7 +6,7 @@ towards its 3D keypoints: without it one view leaves the sign of every limb's de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,10 @@ from mcbench.fitting.energy import PersonEnergy, PersonProblem
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.lifting import weak_perspective
+from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.priors import Priors
-from mcbench.fitting.solver import DenseSystem, minimise
+from mcbench.fitting.solver import DenseSystem, OffsetSystem, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.joints import joint_set
 
@@ -46,13 +47,13 @@ class _Problem:
     target: Array
     weight: Array
 
-    def linearise(self, state: PersonState) -> DenseSystem:
+    def linearise(self, state: PersonState) -> OffsetSystem:
         system = self.image.linearise(state)
         total = self.weight.sum()
         if total == 0:
             return system
         body = state.body
-        reduced = self.image.energy.body.evaluate(body.betas, body.rotations, body.transl)
+        reduced = self.image.energy.body.evaluate(body.betas, body.rotations, body.transl, expression=body.expression)
         used = self.weight > 0
         share = self.weight[used] / total
         offset = reduced.points[used] - self.target[used]
@@ -60,14 +61,10 @@ class _Problem:
         jacobian = reduced.d_points[used]  # type: ignore[index]  # asked for above
         jacobian = jacobian - np.einsum("k,kin->in", share, jacobian)
         weighted = jacobian * (self.weight[used] / _DEPTH_SIGMA_M**2)[:, None, None]
-        gradient, hessian, n = system.gradient, system.hessian, body.size
-        gradient[:n] += np.einsum("kin,ki->n", weighted, residual)
-        hessian[:n, :n] += np.einsum("kin,kim->nm", weighted, jacobian)
-        return DenseSystem(
-            system.value + 0.5 * float(self.weight[used] @ (residual**2).sum(axis=1)) / _DEPTH_SIGMA_M**2,
-            gradient,
-            hessian,
-        )
+        gradient = system.rest.gradient + np.einsum("kin,ki->n", weighted, residual)
+        hessian = system.rest.hessian + np.einsum("kin,kim->nm", weighted, jacobian)
+        value = 0.5 * float(self.weight[used] @ (residual**2).sum(axis=1)) / _DEPTH_SIGMA_M**2
+        return replace(system, value=system.value + value, rest=DenseSystem(0.0, gradient, hessian))
 
     def retract(self, state: PersonState, step: Array) -> PersonState:
         return self.image.retract(state, step)
@@ -84,8 +81,10 @@ class SingleImageFitter:
     def __init__(self, body: BodyModel, keypoint_set: str) -> None:
         self._keypoints = KeypointModel.for_body(body, keypoint_set)
         self._body = ReducedBody(body, self._keypoints.regressor)
-        self._initialiser = Initialiser(self._body, joint_set(keypoint_set), body.n_betas)
-        rest = self._body.evaluate(np.zeros(body.n_betas), np.tile(np.eye(3), (24, 1, 1)), np.zeros(3), jacobian=False)
+        self._initialiser = Initialiser(self._body, joint_set(keypoint_set))
+        self._priors = Priors(ranges=ranges_of(body.joint_template))
+        at_rest = BodyState.at_rest(body.n_betas, body.n_joints, body.n_expression)
+        rest = self._body.evaluate(at_rest.betas, at_rest.rotations, at_rest.transl, jacobian=False)
         # upright and facing the camera, whose y points down: what a detector without depth starts from
         self._upright = rest.points * [1.0, -1.0, -1.0]
 
@@ -121,7 +120,7 @@ class SingleImageFitter:
             doubt=doubt,
         )
         offset_sd = self._keypoints.bias * STATURE * observations.mean_doubt()
-        energy = PersonEnergy(self._body, observations, Priors(), _KERNEL, offset_sd)
+        energy = PersonEnergy(self._body, observations, self._priors, _KERNEL, offset_sd)
         weight = np.where(lifted, np.clip(score, 0.0, 1.0), 0.0)
         problem = _Problem(PersonProblem(energy), np.where(lifted[:, None], keypoints3d, 0.0), weight)
         first = PersonState.without_offsets(start, len(pixels))

@@ -107,6 +107,37 @@ def minimise(
 
 
 @dataclass(frozen=True)
+class Condensed:
+    """Normal equations from which the unknowns that belong to one system alone, and come cheap, are eliminated.
+
+    Attributes
+    ----------
+    hessian, gradient : over the n unknowns that are left, the last of which may be shared with other systems: these
+        are not damped, the others are. diagonal : (m,) of the shared unknowns, before the elimination.
+    expand : from a step (n,) of what is left to the step of all unknowns.
+    """
+
+    hessian: Array
+    gradient: Array
+    diagonal: Array
+    expand: Callable[[Array], Array]
+
+
+class Block(Protocol):
+    """A system that may share its last unknowns with others."""
+
+    @property
+    def value(self) -> float:
+        """The energy."""
+
+    def condense(self, damping: float, shared: int) -> Condensed:
+        """The normal equations of what is not eliminated, all damped but the last `shared` unknowns."""
+
+    def decrease(self, step: Array) -> float:
+        """What the energy falls by with a step of all unknowns."""
+
+
+@dataclass(frozen=True)
 class DenseSystem:
     """Normal equations without structure: value E, gradient (n,), hessian (n, n)."""
 
@@ -115,62 +146,159 @@ class DenseSystem:
     hessian: Array
 
     def solve(self, damping: float) -> tuple[Array, float]:
-        factor = cho_factor(_damped(self.hessian, damping))
-        step = -cho_solve(factor, self.gradient)
-        return step, _decrease(step, self.gradient, self.hessian)
+        return _solve_alone(self, damping)
+
+    def condense(self, damping: float, shared: int) -> Condensed:
+        diagonal = np.diagonal(self.hessian)
+        own = len(diagonal) - shared
+        hessian = self.hessian.copy()
+        hessian[range(own), range(own)] += _added(diagonal[:own], diagonal[:own], damping)
+        return Condensed(hessian, self.gradient, diagonal[own:], lambda step: step)
+
+    def decrease(self, step: Array) -> float:
+        return -float(step @ self.gradient + 0.5 * step @ self.hessian @ step)
+
+
+@dataclass(frozen=True)
+class OffsetSystem:
+    """Normal equations of n unknowns that move K points, each of which has an offset of its own, too.
+
+    A step is (d (n,), o (K, 3) flattened): point k moves by J_k d + o_k. The offsets see each other through d alone,
+    so they are eliminated exactly, by the Schur complement of 3 x 3 blocks: B. Triggs et al., "Bundle adjustment - a
+    modern synthesis" (2000), section 6.1.
+
+    Attributes
+    ----------
+    value : the energy.
+    rest : the terms that do not look at the points, over the n unknowns (its value is not used).
+    jacobian : (K, 3, n) how the unknowns move the points.
+    point_gradient : (K, 3), point_hessian : (K, 3, 3) of the terms that look at the points, by the points.
+    offsets : (K, 3) the present ones. precision : (K,) of their prior, centred on zero.
+    """
+
+    value: float
+    rest: DenseSystem
+    jacobian: Array
+    point_gradient: Array
+    point_hessian: Array
+    offsets: Array
+    precision: Array
+
+    @property
+    def gradient(self) -> Array:
+        """(n + 3 K,) of the energy."""
+        return np.concatenate([self._outer_gradient(self.point_gradient), self._offset_gradient.ravel()])
+
+    @property
+    def _offset_gradient(self) -> Array:
+        return self.point_gradient + self.precision[:, None] * self.offsets
+
+    def _outer_gradient(self, by_points: Array) -> Array:
+        flat = self.jacobian.reshape(-1, self.jacobian.shape[-1])
+        return self.rest.gradient + by_points.ravel() @ flat
+
+    def solve(self, damping: float) -> tuple[Array, float]:
+        return _solve_alone(self, damping)
+
+    def condense(self, damping: float, shared: int = 0) -> Condensed:
+        n = self.jacobian.shape[-1]
+        own = n - shared
+        flat = self.jacobian.reshape(-1, n)
+        weighted = self.point_hessian @ self.jacobian
+        diagonal = np.diagonal(self.rest.hessian) + (flat * weighted.reshape(flat.shape)).sum(0)
+        offset_diagonal = np.diagonal(self.point_hessian, axis1=1, axis2=2) + self.precision[:, None]
+        all_own = np.concatenate([diagonal[:own], offset_diagonal.ravel()])
+        added = self.precision[:, None] + _added(offset_diagonal, all_own, damping)  # (K, 3): what only offsets feel
+        inverse = np.linalg.inv(self.point_hessian + added[:, :, None] * np.eye(3))
+        # N - N (N + A)^-1 N = N (N + A)^-1 A, without the loss of digits
+        carried = self.point_hessian @ inverse
+        felt = carried * added[:, None]
+        felt = (felt + np.swapaxes(felt, 1, 2)) / 2
+        hessian = self.rest.hessian + flat.T @ (felt @ self.jacobian).reshape(flat.shape)
+        hessian[range(own), range(own)] += _added(diagonal[:own], all_own, damping)
+        offset_gradient = self._offset_gradient
+        gradient = self._outer_gradient(self.point_gradient - (carried @ offset_gradient[..., None])[..., 0])
+
+        def expand(step: Array) -> Array:
+            pulled = offset_gradient + (self.point_hessian @ (self.jacobian @ step)[..., None])[..., 0]
+            return np.concatenate([step, -(inverse @ pulled[..., None]).ravel()])
+
+        return Condensed(hessian, gradient, diagonal[own:], expand)
+
+    def decrease(self, step: Array) -> float:
+        n = self.jacobian.shape[-1]
+        own, offsets = step[:n], step[n:].reshape(-1, 3)
+        moved = self.jacobian @ own + offsets
+        curvature = float((moved * (self.point_hessian @ moved[..., None])[..., 0]).sum())
+        curvature += float(own @ self.rest.hessian @ own) + float(self.precision @ (offsets**2).sum(1))
+        return -float(step @ self.gradient) - 0.5 * curvature
+
+    def covariance(self) -> Array:
+        """(n, n) the part of the inverse of the whole normal matrix that belongs to the unknowns other than offsets."""
+        return np.asarray(np.linalg.inv(self.condense(0.0).hessian))
 
 
 @dataclass(frozen=True)
 class ArrowSystem:
     """Normal equations of blocks that see each other only through a few shared unknowns.
 
-    The step is the blocks' steps one after another, then the shared one; solved by the Schur complement of the
+    The step is the blocks' own steps one after another, then the shared one; solved by the Schur complement of the
     shared unknowns, so time grows linearly with the number of blocks.
 
     Attributes
     ----------
-    value : the energy.
-    blocks : a `DenseSystem` (its value is not used) for each block, n_i unknowns.
-    coupling : (n_i, m) second derivatives between block i and the shared unknowns.
-    shared : a `DenseSystem` (its value is not used) of the m shared unknowns.
+    blocks : systems, the last `shared` of whose unknowns (in an `OffsetSystem`: of those before the offsets) are the
+        ones that all of them share.
     """
 
-    value: float
-    blocks: Sequence[DenseSystem]
-    coupling: Sequence[Array]
-    shared: DenseSystem
+    blocks: Sequence[Block]
+    shared: int
+
+    @property
+    def value(self) -> float:
+        return sum(block.value for block in self.blocks)
 
     def solve(self, damping: float) -> tuple[Array, float]:
-        factors = [cho_factor(_damped(block.hessian, damping)) for block in self.blocks]
-        schur = _damped(self.shared.hessian, damping)
-        rhs = -self.shared.gradient
-        for block, factor, coupling in zip(self.blocks, factors, self.coupling, strict=True):
-            schur = schur - coupling.T @ cho_solve(factor, coupling)
-            rhs = rhs + coupling.T @ cho_solve(factor, block.gradient)
+        condensed = [block.condense(damping, self.shared) for block in self.blocks]
+        factors = [cho_factor(c.hessian[: -self.shared, : -self.shared]) for c in condensed]
+        diagonal = np.sum([c.diagonal for c in condensed], axis=0)
+        schur = np.diag(_added(diagonal, diagonal, damping))
+        rhs = np.zeros(self.shared)
+        for c, factor in zip(condensed, factors, strict=True):
+            coupling = c.hessian[: -self.shared, -self.shared :]
+            schur += c.hessian[-self.shared :, -self.shared :] - coupling.T @ cho_solve(factor, coupling)
+            rhs += coupling.T @ cho_solve(factor, c.gradient[: -self.shared]) - c.gradient[-self.shared :]
         common = cho_solve(cho_factor(schur), rhs)
-        steps, decrease = [], _decrease(common, self.shared.gradient, self.shared.hessian)
-        for block, factor, coupling in zip(self.blocks, factors, self.coupling, strict=True):
-            step = -cho_solve(factor, block.gradient + coupling @ common)
-            decrease += _decrease(step, block.gradient, block.hessian) - float(step @ coupling @ common)
-            steps.append(step)
+        steps, decrease = [], 0.0
+        for block, c, factor in zip(self.blocks, condensed, factors, strict=True):
+            own = len(c.gradient) - self.shared
+            step = -cho_solve(factor, c.gradient[:own] + c.hessian[:own, own:] @ common)
+            whole = c.expand(np.concatenate([step, common]))
+            decrease += block.decrease(whole)
+            steps += [whole[:own], whole[own + self.shared :]]
         return np.concatenate([*steps, common]), decrease
 
     def shared_covariance(self) -> Array:
         """Inverse (m, m) of the Schur complement: the marginal covariance of the shared unknowns."""
-        schur = self.shared.hessian.copy()
-        for block, coupling in zip(self.blocks, self.coupling, strict=True):
-            schur -= coupling.T @ cho_solve(cho_factor(block.hessian), coupling)
+        schur = np.zeros((self.shared, self.shared))
+        for block in self.blocks:
+            hessian = block.condense(0.0, self.shared).hessian
+            coupling = hessian[: -self.shared, -self.shared :]
+            own = cho_factor(hessian[: -self.shared, : -self.shared])
+            schur += hessian[-self.shared :, -self.shared :] - coupling.T @ cho_solve(own, coupling)
         return np.asarray(np.linalg.inv(schur))
 
 
-def _damped(hessian: Array, damping: float) -> Array:
-    diagonal = np.diagonal(hessian)
-    floor = 1e-9 * max(float(diagonal.max(initial=0.0)), 1e-12)  # unknowns that nothing determines stay put
-    return hessian + np.diag(damping * np.maximum(diagonal, floor) + floor * 1e-3)
+def _solve_alone(block: Block, damping: float) -> tuple[Array, float]:
+    condensed = block.condense(damping, 0)
+    step = condensed.expand(-cho_solve(cho_factor(condensed.hessian), condensed.gradient))
+    return step, block.decrease(step)
 
 
-def _decrease(step: Array, gradient: Array, hessian: Array) -> float:
-    return -float(step @ gradient + 0.5 * step @ hessian @ step)
+def _added(diagonal: Array, of_all: Array, damping: float) -> Array:
+    """What damping adds to a part `diagonal` of the normal matrix's diagonal `of_all`."""
+    floor = 1e-9 * max(float(of_all.max(initial=0.0)), 1e-12)  # unknowns that nothing determines stay put
+    return np.asarray(damping * np.maximum(diagonal, floor) + floor * 1e-3)
 
 
 @dataclass(frozen=True)

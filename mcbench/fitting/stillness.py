@@ -110,9 +110,11 @@ class _MovingProblem:
         points = posed.points + state.person.offsets + (self.blend @ state.knots)[:, None]
         terms = reprojection_terms(points, self.energy.observations, self.energy.kernel)
         gradient, hessian = terms.gradient, terms.hessian
-        n, count = body.size, len(state.knots)
+        n, count = self.energy.n_active(body), len(state.knots)
         summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))
         value, g, h = self.energy.priors.linearise(body)
+        if (active := self.energy.active) is not None:
+            posed, g, h = replace(posed, d_points=posed.d_points[..., active]), g[active], h[np.ix_(active, active)]
         body_gradient, body_hessian = pull_back(summed, posed.d_points)
         by_knot = np.einsum("mw,mkij->wkij", self.blend, hessian)
         coupling = np.einsum("wkij,kjn->win", by_knot, posed.d_points).reshape(3 * count, n)
@@ -128,8 +130,9 @@ class _MovingProblem:
         )
 
     def retract(self, state: _MovingState, step: Array) -> _MovingState:
-        n = state.person.body.size
-        person = replace(state.person, body=state.person.body.retract(step[:n]))
+        body = state.person.body
+        n = self.energy.n_active(body)
+        person = replace(state.person, body=body.retract(self.energy.spread(step[:n], body)))
         return _MovingState(person, state.knots + step[n:].reshape(-1, 3))
 
 
@@ -166,7 +169,7 @@ def measure_movement(
     distance = float(np.linalg.norm(difference))
     noise = float(np.clip(min(noise, problem.noise(solution.state)), 1.0, _MAX_NOISE))
     hessian = problem.linearise(solution.state).hessian
-    n = state.body.size
+    n = energy.n_active(state.body)
     covariance = np.linalg.inv(hessian)[n:, n:] * noise
     pick = np.zeros(3 * count)
     direction = difference / max(distance, 1e-12)

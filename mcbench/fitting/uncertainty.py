@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.formats import smpl24_joints
+from mcbench.body.reduced import ReducedBody
 from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, project
 from mcbench.fitting.observations import PersonObservations
-from mcbench.fitting.state import PersonState
+from mcbench.fitting.state import BodyState, PersonState
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +25,10 @@ _NOISE_RANGE = (1 / 16, 25.0)
 
 def noise_factor(energy: PersonEnergy, state: PersonState) -> float:
     """Variance of the residuals over the one expected, by their median: robust to a minority of outliers."""
-    return noise_factor_at(energy.points(state), energy.observations)
+    points, observations = energy.points(state), energy.observations
+    if energy.n_telling is not None:
+        points, observations = points[: energy.n_telling], observations.keypoints(np.arange(energy.n_telling))
+    return noise_factor_at(points, observations)
 
 
 def noise_factor_at(points: Array, observations: PersonObservations) -> float:
@@ -48,8 +53,8 @@ def contradicted_share(points: Array, observations: PersonObservations) -> float
     return float(off.sum() / max(int(used.sum()), 1))
 
 
-def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
-    """Covariance (24, 3, 3) of the joints relative to joint 0, m^2 (joint 0: its absolute one).
+def body_covariance(energy: PersonEnergy, state: PersonState) -> Array:
+    """Covariance (n, n) of the unknowns of the body.
 
     The inverse of the normal matrix of all unknowns, so the offsets of the keypoints, which more views do not average
     out, are allowed for; for the outlines with the middle part of the sandwich estimator (Huber, "The behavior of
@@ -61,17 +66,27 @@ def joints_covariance(energy: PersonEnergy, state: PersonState) -> Array:
     energy, state : the solution, in metres, with the noise found in the residuals; each view is discounted for
         errors that neighbouring views share (`observations.view_weights`).
     """
-    n = state.body.size
-    hessian = PersonProblem(energy).linearise(state).hessian
-    covariance = np.linalg.inv(hessian)
-    if energy.contours is not None:
-        # the outlines' errors are more alike than the weights that serve the fit best say
-        outline = energy.contours.linearise(state.body, 1.0).hessian[:-1, :-1]
-        spread = hessian.copy()
-        spread[:n, :n] += (_OUTLINES_ALIKE - 1) * outline
-        covariance = covariance @ spread @ covariance
-    covariance = covariance[:n, :n]
-    d_joints = evaluate(energy.body, state.body).d_joints
+    active = np.arange(state.body.size) if energy.active is None else energy.active
+    covariance = np.zeros((state.body.size, state.body.size))  # what is not sought is taken as known
+    covariance[np.ix_(active, active)] = PersonProblem(energy).linearise(state).covariance()
+    if energy.contours is None:
+        return covariance
+    # the outlines' errors are more alike than the weights that serve the fit best say
+    outline = energy.contours.linearise(state.body, 1.0).hessian[:-1, :-1]
+    return np.asarray(covariance + (_OUTLINES_ALIKE - 1) * covariance @ outline @ covariance)
+
+
+def joints_covariance(body: ReducedBody, state: BodyState, covariance: Array) -> Array:
+    """Covariance (24, 3, 3) of the joints of `smpl24` relative to joint 0, m^2 (joint 0: its absolute one).
+
+    covariance : (n, n) of the unknowns of the state.
+    """
+    d_joints = np.moveaxis(smpl24_joints(np.moveaxis(evaluate(body, state).d_joints, -1, 0)), 0, -1)
     relative = d_joints - d_joints[:1]
     relative[0] = d_joints[0]
-    return np.einsum("jam,mn,jbn->jab", relative, covariance, relative)
+    return point_covariance(relative, covariance)
+
+
+def point_covariance(jacobian: Array, covariance: Array) -> Array:
+    """Covariance (K, 3, 3) of points that unknowns of covariance (n, n) move by `jacobian` (K, 3, n)."""
+    return np.asarray((jacobian @ covariance) @ np.swapaxes(jacobian, 1, 2))

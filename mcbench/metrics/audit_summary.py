@@ -14,9 +14,6 @@ from mcbench.metrics.statistics import median, median_and_p90, share, wilson_int
 #: A fit this good (m, `pve_scaled`) should be accepted; one worse than WRONG should not.
 GOOD_M, WRONG_M = 0.030, 0.050
 
-#: What only a whole-body fit measures: reported as null by bodies without hands and faces.
-_WHOLE_BODY = ("hand_mm", "hand_recall", "face_mm", "face_recall")
-
 
 def summarise(scenes: Sequence[SceneAudit]) -> dict[str, Any]:
     """All quantities of the audit over these scenes, in millimetres and shares; None where nothing measured one."""
@@ -54,7 +51,10 @@ def summarise(scenes: Sequence[SceneAudit]) -> dict[str, Any]:
         **_coverage([p.coverage for p in judged if p.coverage is not None]),
         "scale_coverage90": share(sum(covered), len(covered)),
         "scale_coverage90_interval90": wilson_interval(sum(covered), len(covered)),
-        **dict.fromkeys(_WHOLE_BODY),
+        "hand_mm": median([1000 * error for p in judged for error in p.hands if np.isfinite(error)]),
+        "hand_recall": share(_known([p.hands for p in judged if p.counts]), sum(s.parts_true.hands for s in scenes)),
+        "face_mm": median([1000 * error for p in judged for error in p.face if np.isfinite(error)]),
+        "face_recall": share(_known([p.face for p in judged if p.counts]), sum(s.parts_true.faces for s in scenes)),
         "moved_mm": _moved([p for p in fitted if p.person_id is not None]),
         "seconds_fit_per_person": _seconds_a_person(fits),
     }
@@ -90,6 +90,8 @@ def person_row(scene: str, person: PersonAudit) -> dict[str, Any]:
         "pve_all_mm": mm(person.pve_all),
         "pve_scaled_all_mm": mm(person.pve_scaled_all),
         "pa_mpjpe_mm": mm(person.pa_mpjpe),
+        "hands_mm": [mm(error) if np.isfinite(error) else None for error in person.hands],
+        "face_mm": next((mm(error) for error in person.face if np.isfinite(error)), None),
         "coverage90": None if inside is None else float(inside.mean()),
         "moved_mm": mm(person.moved),
         "planted_mover": person.planted_mover,
@@ -98,6 +100,11 @@ def person_row(scene: str, person: PersonAudit) -> dict[str, Any]:
 
 def _mm(people: Sequence[PersonAudit], quantity: Callable[[PersonAudit], float | None]) -> list[float]:
     return [1000 * value for p in people if (value := quantity(p)) is not None]
+
+
+def _known(parts: Sequence[tuple[float, ...]]) -> int:
+    """How many of the hands, or of the faces, that people have are known."""
+    return int(sum(np.isfinite(errors).sum() for errors in parts))
 
 
 def _moved(people: Sequence[PersonAudit]) -> dict[str, float | None] | None:

@@ -26,6 +26,9 @@ MIN_FRAMES = 5
 MIN_JOINTS = 12
 NEEDED = tuple(SMPL24.index(f"{side}_{joint}") for joint in ("hip", "shoulder") for side in ("left", "right"))
 MATCH_GATE_M = 0.5
+#: Hands and faces are judged that are at least so large in at least `MIN_FRAMES` frames, px.
+MIN_PART_PX = 40.0
+_HEAD = SMPL24.index("head")
 #: Who moves farther than this from the first frame (m) did not stand still.
 STILL_M = 1e-3
 
@@ -45,7 +48,7 @@ class SceneFit:
     ----------
     frame : (F,) frame of the truth that each camera belongs to.
     centers : (F, 3) camera centres.
-    joints : (P, 24, 3); joints_cov : (P, 24, 3, 3) as in `FittedPeople`.
+    joints : (P, 24, 3); joints_cov : (P, 24, 3, 3); hands : (P, 2, 21, 3); face : (P, 51, 3) as in `FittedPeople`.
     vertices : (P, V, 3) in the truth's topology, or None.
     skin_area : (V,) area of each vertex on the outer skin, zero off it; None with `vertices`.
     accepted : (P,) bool.
@@ -58,6 +61,8 @@ class SceneFit:
     centers: Array
     joints: Array
     joints_cov: Array
+    hands: Array
+    face: Array
     vertices: Array | None
     skin_area: Array | None
     accepted: npt.NDArray[np.bool_]
@@ -92,6 +97,7 @@ class PersonAudit:
     person_id : id of the true person, None where nobody is there.
     counts : whether that true person counts (is visible enough).
     planted_mover : whether that true person moves.
+    hands : of each of the two hands that count, its error, NaN where the fit does not know it. face : likewise.
     """
 
     fitted: int
@@ -106,6 +112,22 @@ class PersonAudit:
     pve_scaled_all: float | None = None
     pa_mpjpe: float | None = None
     coverage: Coverage | None = None
+    hands: tuple[float, ...] = ()
+    face: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartsTrue:
+    """How many hands and faces of the true people who count are large enough to be asked for."""
+
+    hands: int = 0
+    faces: int = 0
+
+    @classmethod
+    def of(cls, truth: SceneTruth) -> PartsTrue:
+        counts = counting_people(truth)
+        hands, faces = counting_parts(truth)
+        return cls(int(hands[counts].sum()), int(faces[counts].sum()))
 
 
 @dataclass(frozen=True)
@@ -115,7 +137,7 @@ class SceneAudit:
     Attributes
     ----------
     rejected : whether the chain declined the scene.
-    people_true : how many true people count.
+    people_true : how many true people count; parts_true : how many of their hands and faces do.
     people : one entry a fitted person.
     scale_error : |fitted / true scale - 1|. camera_errors : (F,) distances of the centres after the similarity, m.
     scale_covered : whether the true scale lies in the stated interval.
@@ -130,6 +152,7 @@ class SceneAudit:
     camera_errors: Array = field(default_factory=lambda: np.zeros(0))
     scale_covered: bool | None = None
     seconds_fit: float | None = None
+    parts_true: PartsTrue = PartsTrue()
 
 
 def judged_joints(truth: SceneTruth) -> npt.NDArray[np.bool_]:
@@ -141,6 +164,14 @@ def counting_people(truth: SceneTruth) -> npt.NDArray[np.bool_]:
     """(P,) true people who are visible enough to be asked for."""
     judged = judged_joints(truth)
     return np.asarray((judged.sum(axis=1) >= MIN_JOINTS) & judged[:, NEEDED].all(axis=1))
+
+
+def counting_parts(truth: SceneTruth) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Hands (P, 2) and faces (P,) that are known and seen large enough to be asked for."""
+    hands = (truth.hands_px >= MIN_PART_PX).sum(axis=0) >= MIN_FRAMES
+    faces = (truth.face_px >= MIN_PART_PX).sum(axis=0) >= MIN_FRAMES
+    known_hands, known_faces = np.isfinite(truth.hands).all(axis=(2, 3)), np.isfinite(truth.face).all(axis=(1, 2))
+    return np.asarray(hands & known_hands), np.asarray(faces & known_faces)
 
 
 def audit_scene(scene: str, fit: SceneFit, truth: SceneTruth, seconds_fit: float | None = None) -> SceneAudit:
@@ -177,6 +208,7 @@ def audit_scene(scene: str, fit: SceneFit, truth: SceneTruth, seconds_fit: float
         camera_errors,
         covered,
         seconds_fit,
+        PartsTrue.of(truth),
     )
 
 
@@ -237,6 +269,8 @@ def _judge(
         for name, factor in (("pve", 1.0), ("pve_scaled", scale)):
             for suffix, weight in (("", weights[0]), ("_all", weights[1])):
                 errors[name + suffix] = _known(mean_distance(factor * fitted[None], true[None], weight[None])[0])
+    hands, face = counting_parts(truth)
+    turn = scale * truth_from_fit.R
     seen = np.flatnonzero(judged[j])
     pa = pa_mpjpe(fit.joints[i : i + 1], truth.joints[j : j + 1], seen.tolist())[0] if len(seen) >= 3 else np.nan
     return PersonAudit(
@@ -247,9 +281,22 @@ def _judge(
         bool(np.linalg.norm(truth.moved[:, j], axis=-1).max(initial=0.0) > STILL_M),
         _known(fit.moved[i]),
         pa_mpjpe=_known(pa),
+        hands=tuple(
+            _apart(fit.hands[i, s, 1:], fit.hands[i, s, 0], truth.hands[j, s, 1:], truth.hands[j, s, 0], turn)
+            for s in range(2)
+            if hands[j, s]
+        ),
+        face=(_apart(fit.face[i], fit.joints[i, _HEAD], truth.face[j], truth.joints[j, _HEAD], turn),)
+        if face[j]
+        else (),
         coverage=joint_coverage(fit.joints[i], fit.joints_cov[i], truth.joints[j], judged[j], truth_from_fit, scale),
         **errors,
     )
+
+
+def _apart(fitted: Array, origin: Array, true: Array, true_origin: Array, turn: Array) -> float:
+    """Mean distance of points (N, 3) once shifted at their origins (3,); `turn` (3, 3) scales and turns the fitted."""
+    return float(np.linalg.norm((fitted - origin) @ turn.T - (true - true_origin), axis=1).mean())
 
 
 def joint_coverage(

@@ -67,6 +67,16 @@ def test_points_and_joints_are_those_of_the_whole_body(body: BodyModel, seed: in
         assert np.isnan(said.points[UNKNOWN]).all()
 
 
+def test_some_keypoints_are_as_among_all(body: BodyModel) -> None:
+    person, chosen = somebody(body, 5), np.array([5, 0, UNKNOWN, 2])
+    whole = ReducedBody(body, regressor(body))
+    all_of_them, some = whole.evaluate(**person), whole.keypoints(chosen).evaluate(**person)
+    assert all_of_them.d_points is not None and some.d_points is not None
+    np.testing.assert_allclose(some.points, all_of_them.points[chosen], atol=1e-14)
+    np.testing.assert_allclose(some.d_points, all_of_them.d_points[chosen], atol=1e-14)
+    np.testing.assert_array_equal(some.joints, all_of_them.joints)
+
+
 def test_rest_is_the_template(body: BodyModel) -> None:
     rows = regressor(body)
     said = ReducedBody(body, rows).evaluate(np.zeros(10), np.tile(np.eye(3), (body.n_joints, 1, 1)), np.zeros(3))
@@ -102,6 +112,19 @@ def test_derivatives_are_central_differences(body: BodyModel, seed: int) -> None
         for derivative, there, back in zip((said.d_points, said.d_joints), ahead, behind, strict=True):
             numeric = (there - back) / (2 * step)
             np.testing.assert_allclose(derivative[..., i], numeric, rtol=0, atol=1e-8)  # NaN where unknown
+
+
+def test_derivatives_along_directions_are_those_of_all_coordinates(body: BodyModel) -> None:
+    reduced, person = ReducedBody(body, regressor(body)), somebody(body, 6)
+    expected = reduced.evaluate(**person)
+    assert expected.d_points is not None
+    by = np.random.default_rng(3).normal(size=(POINTS, 3))
+    points, rows = reduced.along(
+        person["betas"], person["rotations"], person["transl"], person.get("expression"), lambda found: by * found
+    )
+    np.testing.assert_allclose(points, expected.points, atol=1e-12)
+    along = by * expected.points
+    np.testing.assert_allclose(rows, np.einsum("kx,kxn->kn", along, expected.d_points), atol=1e-12)
 
 
 def test_without_derivatives_there_are_none(body: BodyModel) -> None:

@@ -14,7 +14,7 @@ from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
 from mcbench.fitting.keypoint_model import KeypointModel
-from mcbench.fitting.priors import MEAN
+from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.state import BodyState
 from mcbench.joints import COCO17, SMPL24, SMPL24_PARENTS
 
@@ -53,7 +53,10 @@ class Reduced:
 class ToyBody:
     """Its keypoints are `coco17`; betas are size and length of legs."""
 
-    def evaluate(self, betas, rotations, transl, jacobian=True):
+    n_betas, n_joints, n_expression = N_BETAS, 24, 0
+    joint_template = REST_JOINTS
+
+    def evaluate(self, betas, rotations, transl, jacobian=True, expression=None):
         points, joints = self._forward(betas[None], rotations[None], transl[None])
         if not jacobian:
             return Reduced(points[0], joints[0])
@@ -95,9 +98,9 @@ Y_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 def person(rng, place, spread=0.5):
     """A standing person near `place` (x, y) of a world with Z up, `spread` standard deviations from a relaxed pose."""
-    from mcbench.fitting.priors import DEVIATION, HIGHEST, LOWEST
-
-    angles = np.clip(MEAN + spread * DEVIATION * rng.normal(size=MEAN.shape), LOWEST, HIGHEST)
+    ranges = smpl_ranges()
+    angles = ranges.mean + spread * ranges.deviation * rng.normal(size=ranges.mean.shape)
+    angles = np.clip(angles, ranges.low, ranges.high)
     yaw = exp_so3(np.array([0, 0, rng.uniform(-np.pi, np.pi)]))
     rotations = np.concatenate([(yaw @ Y_TO_Z)[None], exp_so3(angles)])
     betas = rng.normal(size=N_BETAS) * 0.7

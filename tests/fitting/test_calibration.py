@@ -10,7 +10,7 @@ from mcbench.body.rotations import exp_so3
 from mcbench.cameras.triangulation import reprojection
 from mcbench.fitting.calibration import CalibrationSample, learn_keypoints, mirrored_vertices
 from mcbench.fitting.keypoint_model import KeypointModel
-from mcbench.joints import BLAZEPOSE33
+from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 
 ALL_ROUND = np.tile(np.eye(3) * 2 / 3, (33, 1, 1))  # seen from all sides
 EARS = [BLAZEPOSE33.index(f"{side}_ear") for side in ("left", "right")]
@@ -110,3 +110,43 @@ def test_the_open_body_is_symmetric(body):
     assert mirror is not None
     left = body.skinning[:, 4].argmax()  # a vertex of the left knee's part
     assert body.skinning[mirror[left]].argmax() == 5
+
+
+def test_points_of_a_finger_are_learnt_on_that_finger_and_scores_of_hands_tell_nothing_of_the_body():
+    body = load_body("open_smplx")
+    count = len(HOLISTIC143)
+    default = KeypointModel.default(body, "holistic143")
+    rng = np.random.default_rng(1)
+    turns = exp_so3(rng.normal(0, 0.25, (8, 55, 3)))
+    vertices = body.forward(rng.normal(0, 1, (8, body.n_betas)), turns, rng.normal(0, 1, (8, 3))).vertices
+    joint, tip, eye = (HOLISTIC143.index(n) for n in ("left_hand_index_3", "left_hand_index_4", "left_eye"))
+    samples = []
+    for shape in vertices:
+        own = default.regressor @ shape
+        points = np.full((count, 3), np.nan)
+        points[joint] = 0.7 * own[joint] + 0.3 * own[tip]
+        points[eye] = own[eye]
+        projection = np.array([[[800.0, 0, 480, 2000], [0, 800, 270, 1100], [0, 0, 1, 4 + i]] for i in range(30)])
+        pixels = np.full((30, count, 2), np.nan)
+        pixels[:, [joint, eye]] = reprojection(projection, points)[:, [joint, eye]]
+        score = np.where(rng.random((30, count)) < 0.5, 1.0, 0.3)
+        pixels += (
+            rng.normal(0, 2, pixels.shape)
+            * np.where(score < 1, [[4.0 if k == eye else 9.0 for k in range(count)]], 1)[..., None]
+        )
+        seen = np.tile(np.eye(3) * 2 / 3, (count, 1, 1))
+        samples.append(
+            CalibrationSample(shape, points, seen, np.full(count, 0.003), projection, pixels, score, np.full(30, 340.0))
+        )
+    model = learn_keypoints(body, "holistic143", samples, {})
+    row = model.regressor[[joint]]
+    near = set(body.skinning[row.indices].argmax(1).tolist())
+    finger = {i for i, name in enumerate(body.joint_names) if name.startswith("left_index")}
+    assert near <= finger
+    true = np.array([sample.points[joint] for sample in samples])
+    before, after = (
+        np.linalg.norm(regressor[[joint]].toarray() @ vertices - true[:, None], axis=-1)
+        for regressor in (default.regressor, model.regressor)
+    )
+    assert before.min() > 0.004 and after.max() < 0.003
+    assert model.doubt(0.3) == pytest.approx(4.0, rel=0.3)

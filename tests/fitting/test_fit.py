@@ -19,7 +19,7 @@ MEASURED = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
 
 
 def fitter(noise=0.012, **settings):
-    return SceneFitter(toy.ToyBody(), toy.N_BETAS, toy.keypoint_model(noise), FitSettings(**settings))
+    return SceneFitter(toy.ToyBody(), toy.keypoint_model(noise), FitSettings(**settings))
 
 
 def joints(state):

@@ -13,7 +13,7 @@ from mcbench.joints import COCO17, SMPL24
 
 @pytest.fixture
 def initialiser():
-    return Initialiser(toy.ToyBody(), COCO17, toy.N_BETAS)
+    return Initialiser(toy.ToyBody(), COCO17)
 
 
 def posed(state):

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from mcbench.body.rotations import exp_so3
-from mcbench.fitting.priors import DEVIATION, HIGHEST, LOWEST, MEAN, Priors, limit_excess
+from mcbench.fitting.motion_ranges import ranges_of, smpl_ranges
+from mcbench.fitting.priors import Priors, limit_excess
 from mcbench.fitting.state import BodyState
-from mcbench.joints import SMPL24
+from mcbench.joints import SMPL24, SMPLX55
+
+RANGES = smpl_ranges()
+MEAN, DEVIATION, LOWEST, HIGHEST = RANGES.mean, RANGES.deviation, RANGES.low, RANGES.high
 
 
 def state(angles, betas=(0.3, -1.2)):
@@ -69,3 +73,88 @@ def test_ranges_of_motion(joint, bend, allowed):
 
 def test_means_lie_within_the_ranges():
     assert not limit_excess(MEAN).any()
+
+
+def resting_hands(turned=(0.0, 0.0, 0.0), bend=0.0):
+    """SMPL-X's joints at rest, hands flat, palms down, thumbs to the front; fingers bent by `bend` at each joint.
+
+    turned : how the left hand is turned about its wrist, axis-angle.
+    """
+    turn = exp_so3(np.array(turned))
+    rest = dict.fromkeys(SMPLX55.joints, np.zeros(3))
+    for finger, z in (("index", 0.03), ("middle", 0.01), ("ring", -0.01), ("pinky", -0.03), ("thumb", 0.04)):
+        place, along = np.array([0.09, 0.0, z]), np.array([0.04, 0.0, 0.0])
+        if finger == "thumb":
+            place, along = np.array([0.03, -0.01, z]), np.array([0.02, -0.005, 0.02])
+        for i in (1, 2, 3):
+            if finger != "thumb":
+                along = exp_so3(np.array([0.0, 0.0, -bend])) @ along
+            rest[f"left_{finger}{i}"] = turn @ place
+            rest[f"right_{finger}{i}"] = place * [-1, 1, 1]
+            place = place + along
+    return np.array([rest[name] for name in SMPLX55.joints])
+
+
+@pytest.mark.parametrize("side, sign", [("left", -1), ("right", 1)])
+def test_a_positive_bend_closes_a_finger(side, sign):
+    own = ranges_of(resting_hands())
+    for finger in ("index", "middle", "ring", "pinky"):
+        joint = SMPLX55.index(f"{side}_{finger}2") - 1
+        np.testing.assert_allclose(own.axes[joint][0], [0, 0, sign], atol=0.05)  # palms face down
+        np.testing.assert_allclose(own.axes[joint] @ own.axes[joint].T, np.eye(3), atol=1e-12)
+        assert own.low[joint, 0] < 0 < own.mean[joint, 0] < np.radians(60) < own.high[joint, 0]
+
+
+def test_a_positive_bend_brings_the_thumb_over_the_palm():
+    own = ranges_of(resting_hands())
+    for side, to_left in (("left", 1), ("right", -1)):
+        bone = np.array([0.02 * to_left, -0.005, 0.02])
+        axis = own.axes[SMPLX55.index(f"{side}_thumb2") - 1][0]
+        moved = np.cross(axis, bone)
+        assert moved @ [0, 0, 1] < 0  # away from where it points, towards the little finger
+
+
+def test_axes_of_fingers_turn_with_the_hand_at_rest():
+    turn = exp_so3(np.array([0.5, -0.8, 0.3]))
+    first, second = ranges_of(resting_hands()), ranges_of(resting_hands([0.5, -0.8, 0.3]))
+    left = [i - 1 for i, name in enumerate(SMPLX55.joints) if name.startswith("left") and name[-1] in "123"]
+    left = [i for i in left if i >= 24]
+    np.testing.assert_allclose(second.axes[left], first.axes[left] @ turn.T, atol=1e-9)
+    np.testing.assert_allclose(second.mean[left], first.mean[left], atol=1e-9)
+
+
+def test_fingers_bent_at_rest_have_so_much_less_to_bend():
+    flat, curved = ranges_of(resting_hands()), ranges_of(resting_hands(bend=np.radians(10)))
+    for joint in ("left_index1", "left_index2", "right_ring2"):
+        i = SMPLX55.index(joint) - 1
+        assert np.degrees(flat.mean - curved.mean)[i, 0] == pytest.approx(10, abs=0.5)
+        assert np.degrees(flat.high - curved.high)[i, 0] == pytest.approx(10, abs=0.5)
+
+
+def test_derivatives_with_hands_and_an_expression():
+    rng = np.random.default_rng(2)
+    priors = Priors(1.2, 0.8, 1.5, ranges_of(resting_hands(bend=0.1)))
+    turns = np.concatenate([np.eye(3)[None], priors.mean_turns @ exp_so3(rng.normal(0, 0.4, (54, 3)))])
+    here = BodyState(rng.normal(size=3), turns, np.zeros(3), rng.normal(size=4))
+    _, gradient, hessian = priors.linearise(here)
+    step = 1e-6
+    numeric = [
+        (priors.linearise(here.retract(step * e))[0] - priors.linearise(here.retract(-step * e))[0]) / (2 * step)
+        for e in np.eye(here.size)
+    ]
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-4, atol=1e-4)
+    assert (np.linalg.eigvalsh(hessian) > -1e-9).all()
+
+
+def test_mean_turns_cost_nothing():
+    priors = Priors(ranges=ranges_of(resting_hands()))
+    turns = np.concatenate([np.eye(3)[None], priors.mean_turns])
+    value, gradient, _ = priors.linearise(BodyState(np.zeros(2), turns, np.zeros(3)))
+    assert value == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(gradient, 0, atol=1e-9)
+
+
+def test_excess_is_asked_of_smplx_bodies_as_of_smpl_ones():
+    angles = HIGHEST + np.radians(7)
+    np.testing.assert_allclose(limit_excess(angles[:21]), limit_excess(angles)[:21])
+    np.testing.assert_allclose(np.degrees(limit_excess(angles[:21])), 7)

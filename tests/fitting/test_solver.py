@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcbench.fitting.robust import geman_mcclure
-from mcbench.fitting.solver import ArrowSystem, DenseSystem, LeastSquares, minimise
+from mcbench.fitting.solver import ArrowSystem, DenseSystem, LeastSquares, OffsetSystem, minimise
 
 
 def rosenbrock(x):
@@ -64,32 +64,75 @@ def test_geman_mcclure_weight_is_the_derivative_and_the_bound_holds():
     assert rho[0] == 0 and weight[0] == 1
 
 
+def block_with_offsets(rng, n, points=7):
+    """Points that the unknowns move, some seen well, some in part, one not at all; and terms that see none."""
+    sights = rng.normal(size=(points, 5, 3)) * 10 ** rng.uniform(-1, 2, (points, 1, 1))
+    sights[0] = 0.0
+    sights[1, 2:] = 0.0
+    other = rng.normal(size=(n, n))
+    return OffsetSystem(
+        1.5,
+        DenseSystem(0.0, rng.normal(size=n), other.T @ other),
+        rng.normal(size=(points, 3, n)),
+        rng.normal(size=(points, 3)) * (np.arange(points) > 0)[:, None],
+        np.swapaxes(sights, 1, 2) @ sights,
+        rng.normal(size=(points, 3)),
+        rng.uniform(0.5, 30, points),
+    )
+
+
+def dense(system, shared=0):
+    """The same without structure: the unknowns, the offsets, then the shared unknowns."""
+    if isinstance(system, DenseSystem):
+        return system
+    points, _, n = system.jacobian.shape
+    moved = np.concatenate([system.jacobian.reshape(-1, n), np.eye(3 * points)], axis=1)
+    weight = np.zeros((3 * points, 3 * points))
+    for k, block in enumerate(system.point_hessian):
+        weight[3 * k : 3 * k + 3, 3 * k : 3 * k + 3] = block
+    hessian = moved.T @ weight @ moved
+    hessian[:n, :n] += system.rest.hessian
+    hessian[range(n, len(hessian)), range(n, len(hessian))] += np.repeat(system.precision, 3)
+    order = np.r_[: n - shared, n : len(hessian), n - shared : n]
+    return DenseSystem(system.value, system.gradient[order], hessian[np.ix_(order, order)])
+
+
+@pytest.mark.parametrize("damping", [0.0, 1e-3, 10.0])
+def test_offsets_are_eliminated_without_a_change_of_the_solution(damping):
+    system = block_with_offsets(np.random.default_rng(3), 9)
+    step, decrease = system.solve(damping)
+    expected_step, expected_decrease = dense(system).solve(damping)
+    np.testing.assert_allclose(step, expected_step, rtol=1e-9, atol=1e-9)
+    assert decrease == pytest.approx(expected_decrease, rel=1e-9)
+
+
+def test_covariance_without_offsets_is_the_marginal_one():
+    system = block_with_offsets(np.random.default_rng(5), 6)
+    expected = np.linalg.inv(dense(system).hessian)[:6, :6]
+    np.testing.assert_allclose(system.covariance(), expected, rtol=1e-6, atol=1e-8)
+
+
 def test_arrow_system_solves_as_the_dense_one():
     rng = np.random.default_rng(0)
-    sizes, m = (4, 2, 5), 2
-    n = sum(sizes) + m
-    hessian = np.zeros((n, n))
-    blocks, couplings, start = [], [], 0
-    shared = np.zeros((m, m))
-    gradient = rng.normal(size=n)
-    for size in sizes:
-        j = rng.normal(size=(12, size + m))
-        h = j.T @ j
-        own = slice(start, start + size)
-        hessian[own, own] += h[:size, :size]
-        hessian[own, -m:] += h[:size, size:]
-        hessian[-m:, own] += h[size:, :size]
-        shared += h[size:, size:]
-        blocks.append(DenseSystem(0.0, gradient[own], h[:size, :size]))
-        couplings.append(h[:size, size:])
-        start += size
-    hessian[-m:, -m:] += shared
-    arrow = ArrowSystem(1.0, blocks, couplings, DenseSystem(0.0, gradient[-m:], shared))
-    dense = DenseSystem(1.0, gradient, hessian)
+    sizes, m = (4, 5, 3), 2
+    jacobians = [rng.normal(size=(12, size + m)) for size in sizes]
+    blocks = [DenseSystem(1.0, rng.normal(size=j.shape[1]), j.T @ j) for j in jacobians]
+    blocks += [block_with_offsets(rng, size + m) for size in (6, 4)]
+    whole = [dense(block, m) for block in blocks]
+    n = sum(len(w.gradient) - m for w in whole) + m
+    hessian, gradient, start = np.zeros((n, n)), np.zeros(n), 0
+    for block in whole:
+        own = len(block.gradient) - m
+        where = np.r_[start : start + own, n - m : n]
+        hessian[np.ix_(where, where)] += block.hessian
+        gradient[where] += block.gradient
+        start += own
+    arrow, expected = ArrowSystem(blocks, m), DenseSystem(6.0, gradient, hessian)
+    assert arrow.value == expected.value
     for damping in (0.0, 0.1):
         step, decrease = arrow.solve(damping)
-        expected_step, expected_decrease = dense.solve(damping)
-        np.testing.assert_allclose(step, expected_step, rtol=1e-5, atol=1e-8)
+        expected_step, expected_decrease = expected.solve(damping)
+        np.testing.assert_allclose(step, expected_step, rtol=1e-5, atol=1e-7)
         assert decrease == pytest.approx(expected_decrease, rel=1e-6)
     np.testing.assert_allclose(arrow.shared_covariance(), np.linalg.inv(hessian)[-m:, -m:], rtol=1e-6)
 

@@ -19,7 +19,7 @@ def fit(walk, seed=0, count=30, noise_px=2.0):
     moved[:, 1] = np.linspace(0, 1, count)[:, None] * walk
     detections, tracks = toy.detect(cameras, people, rng, noise_px=noise_px, moved=moved)
     # the stick figure's detector errs independently from view to view, unlike a real one
-    fitter = SceneFitter(toy.ToyBody(), toy.N_BETAS, toy.keypoint_model(), FitSettings(correlation_deg=2.0))
+    fitter = SceneFitter(toy.ToyBody(), toy.keypoint_model(), FitSettings(correlation_deg=2.0))
     return fitter.fit(toy.views(cameras), detections, tracks, metric=True).people
 
 

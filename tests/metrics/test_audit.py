@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from mcbench.cameras.alignment import Similarity
 from mcbench.dataset.truth import SceneTruth
 from mcbench.metrics.audit_summary import person_row, summarise
-from mcbench.metrics.scene_audit import SceneAudit, SceneFit, audit_scene, counting_people, joint_coverage
+from mcbench.metrics.scene_audit import PartsTrue, SceneAudit, SceneFit, audit_scene, counting_people, joint_coverage
 
 FRAMES, VERTICES = 8, 60
 
@@ -34,10 +34,10 @@ def make_truth(people: int = 3, seed: int = 0) -> SceneTruth:
         box=np.zeros((FRAMES, people, 4)),
         vertices=rng.normal(scale=0.4, size=(people, VERTICES, 3)) + place,
         vertices_visible=np.full((people, VERTICES), FRAMES, dtype=np.int32),
-        hands=np.full((people, 2, 21, 3), np.nan),
-        hands_px=np.zeros((FRAMES, people, 2)),
-        face=np.full((people, 51, 3), np.nan),
-        face_px=np.zeros((FRAMES, people)),
+        hands=joints[:, 20:22, None] + rng.normal(scale=0.05, size=(people, 2, 21, 3)),
+        hands_px=np.full((FRAMES, people, 2), 50.0),
+        face=joints[:, 15, None] + rng.normal(scale=0.05, size=(people, 51, 3)),
+        face_px=np.full((FRAMES, people), 50.0),
         moved=np.zeros((FRAMES, people, 3)),
     )
 
@@ -52,6 +52,8 @@ def make_fit(truth: SceneTruth, fit_from_truth: Similarity, **changes: object) -
         centers=fit_from_truth.apply(centers),
         joints=fit_from_truth.apply(truth.joints),
         joints_cov=np.tile(1e-4 * np.eye(3), (people, 24, 1, 1)),
+        hands=fit_from_truth.apply(truth.hands),
+        face=fit_from_truth.apply(truth.face),
         vertices=fit_from_truth.apply(truth.vertices),
         skin_area=np.ones(VERTICES),
         accepted=np.ones(people, dtype=bool),
@@ -78,7 +80,46 @@ def test_a_perfect_fit_in_another_world() -> None:
     assert numbers["ellipsoid_mm"] == pytest.approx(10 * np.sqrt(6.2514), rel=1e-4)  # chi2 of 3, 90 %
     assert numbers["seconds_fit_per_person"] == 2.0
     assert numbers["moved_mm"] == {"still": pytest.approx(2.0), "planted": None}
-    assert numbers["hand_mm"] is None and numbers["face_recall"] is None
+    assert numbers["hand_mm"] == pytest.approx(0.0, abs=1e-6) and numbers["hand_recall"] == 1.0
+    assert numbers["face_mm"] == pytest.approx(0.0, abs=1e-6) and numbers["face_recall"] == 1.0
+
+
+def test_hands_and_faces_are_shifted_and_never_turned() -> None:
+    truth = make_truth()
+    fit = make_fit(truth, SAME_SCALE)
+    fit.hands[0, 0] += [0.1, 0.2, 0.3]  # with its wrist
+    fit.hands[0, 1, 1:] += [0.0, 0.0, 0.012]  # without
+    fit.hands[1, 0] = np.nan
+    turn = Rotation.from_rotvec([0, 0, 0.3]).as_matrix()
+    fit.hands[2, 0] = (fit.hands[2, 0] - fit.hands[2, 0, 0]) @ turn.T + fit.hands[2, 0, 0]
+    fit.face[0] += [0.0, 0.003, 0.004]
+    fit.face[2] = np.nan
+    people = audit_scene("room", fit, truth).people
+    assert people[0].hands == pytest.approx((0.0, 0.012), abs=1e-9)
+    assert people[0].face == pytest.approx((0.005,), abs=1e-9)
+    assert np.isnan(people[1].hands[0]) and people[1].hands[1] == pytest.approx(0, abs=1e-9)
+    own = truth.hands[2, 0] - truth.hands[2, 0, 0]
+    in_fit = own @ WORLD.R.T
+    expected = np.linalg.norm(in_fit @ turn.T - in_fit, axis=1)[1:].mean()
+    assert people[2].hands[0] == pytest.approx(expected)
+    assert person_row("room", people[1])["hands_mm"][0] is None
+    numbers = summarise([audit_scene("room", fit, truth)])
+    assert numbers["hand_recall"] == pytest.approx(5 / 6) and numbers["face_recall"] == pytest.approx(2 / 3)
+    assert numbers["face_mm"] == pytest.approx(2.5)
+
+
+def test_hands_that_are_small_or_of_rejected_people_are_missed_or_not_asked_for() -> None:
+    truth = make_truth()
+    truth.hands_px[4:, 0] = 39.0  # large in four frames
+    truth.face_px[:, 1] = 30.0
+    truth.hands[2, 1] = np.nan
+    accepted = np.array([True, False, True])
+    numbers = summarise([audit_scene("room", make_fit(truth, SAME_SCALE, accepted=accepted), truth)])
+    assert numbers["hand_recall"] == pytest.approx(1 / 3)  # two of the person rejected, one of the third
+    assert numbers["face_recall"] == 1.0
+    gone = SceneAudit("other", True, 3, parts_true=PartsTrue.of(truth))
+    assert (gone.parts_true.hands, gone.parts_true.faces) == (3, 2)
+    assert summarise([gone])["hand_recall"] == 0.0
 
 
 def test_a_wrong_scale_shows_in_pve_and_not_in_pve_scaled() -> None:
@@ -178,6 +219,8 @@ def test_fewer_cameras_than_frames_and_nobody_found() -> None:
         fit.centers[some],
         np.zeros((0, 24, 3)),
         np.zeros((0, 24, 3, 3)),
+        np.zeros((0, 2, 21, 3)),
+        np.zeros((0, 51, 3)),
         None,
         None,
         np.zeros(0, bool),

@@ -11,7 +11,7 @@ from fitting import stick_figure as toy
 
 from mcbench.body.rotations import log_so3
 from mcbench.dataset.files import write_json
-from mcbench.dataset.people import FittedPeople
+from mcbench.dataset.people import FittedPeople, without_parts
 from mcbench.dataset.verdicts import Check, Verdict, load_verdicts, save_verdicts
 from mcbench.errors import InputError
 from mcbench.fitting.validation import ValidateSettings
@@ -31,17 +31,18 @@ def scene(count=10, degrees=60.0, places=((0.0, 0.0),)):
     posed = [toy.ToyBody().evaluate(s.betas, s.rotations, s.transl, jacobian=False) for s in states]
     n = len(states)
     people = FittedPeople(
-        "toy",
-        "0",
-        np.stack([s.betas for s in states]),
-        np.stack([log_so3(s.rotations[0]) for s in states]),
-        np.stack([log_so3(s.rotations[1:]) for s in states]),
-        np.stack([s.transl for s in states]),
-        np.stack([p.joints for p in posed]),
-        np.tile(1e-4 * np.eye(3), (n, 24, 1, 1)),
-        np.stack([p.points for p in posed]),
-        np.arange(len(detections)) % n,
-        np.full(n, 1.0),
+        body_model="toy",
+        body_digest="0",
+        **without_parts(n),
+        betas=np.stack([s.betas for s in states]),
+        global_orient=np.stack([log_so3(s.rotations[0]) for s in states]),
+        body_pose=np.stack([log_so3(s.rotations[1:]) for s in states]),
+        transl=np.stack([s.transl for s in states]),
+        joints=np.stack([p.joints for p in posed]),
+        joints_cov=np.tile(1e-4 * np.eye(3), (n, 24, 1, 1)),
+        keypoints=np.stack([p.points for p in posed]),
+        detection_person=np.arange(len(detections)) % n,
+        residual_px=np.full(n, 1.0),
     )
     return people, [dict(GOOD) for _ in states], cameras, detections
 
