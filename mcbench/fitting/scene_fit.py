@@ -251,8 +251,12 @@ class SceneFitter:
         )
 
     def _offset_sd(self, observations: PersonObservations, keypoints: IntArray | None = None) -> Array:
-        """Of the detector's `keypoints` (K,), the body's own where none are given."""
-        bias = self._keypoints.bias[self._whole.body if keypoints is None else keypoints]
+        """Of the detector's `keypoints` (K,), the body's own where none are given.
+
+        Points of a part are off together as they err together: no more of them are independent.
+        """
+        chosen = self._whole.body if keypoints is None else keypoints
+        bias = self._keypoints.bias[chosen] / np.sqrt(self._keypoints.independence[chosen])
         return np.asarray(bias * STATURE * observations.mean_doubt())
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
