@@ -100,10 +100,13 @@ class ReducedBody:
         self._mover_k, self._mover_j = key // self.n_joints, key % self.n_joints
         self._hanging = sparse.csr_matrix((np.ones(len(pair)), (place, pair)), shape=(len(key), count))
         self._mover_weight = self._hanging @ self._pair_weight
-        # below[i, j]: joint j is moved by a turn of joint i.
-        self._below = np.zeros((self.n_joints, self.n_joints))
-        for j, joints in enumerate(above):
-            self._below[joints, j] = 1.0
+        # joints, and those above them that move them
+        self._moved = np.repeat(np.arange(self.n_joints), [len(joints) for joints in above])
+        self._moving = np.array([joint for joints in above for joint in joints], dtype=np.int64)
+        # joints with their parents, from the root outwards
+        level = np.array([len(joints) for joints in above])
+        parents = np.array(self.parents)
+        self._levels = [(j, parents[j]) for n in range(2, level.max() + 1) for j in (np.flatnonzero(level == n),)]
 
     def keypoints(self, chosen: npt.NDArray[np.int64]) -> ReducedBody:
         """The same body with the keypoints `chosen` (L,) of its K."""
@@ -163,7 +166,7 @@ class ReducedBody:
         if self._pose is not None:
             turn[:, :, 1:] += self._turn_by_pose_features(rotations, a_pair)
         d_points[:, :, turns] = turn.reshape(n_points, 3, -1)
-        i, j = np.nonzero(self._below)
+        i, j = self._moving, self._moved
         joint_turn = np.zeros((n_joints, 3, n_joints, 3))
         joint_turn[j, :, i] = _crossed(a[i], t[j] - t[i])
         d_joints[:, :, turns] = joint_turn.reshape(n_joints, 3, -1)
@@ -232,18 +235,16 @@ class ReducedBody:
         """World rotation (J, 3, 3) and position (J, 3) of every joint, before `transl`."""
         a, t = np.empty((self.n_joints, 3, 3)), np.empty((self.n_joints, 3))
         a[0], t[0] = rotations[0], rest[0]
-        for j in range(1, self.n_joints):
-            p = self.parents[j]
+        for j, p in self._levels:
             a[j] = a[p] @ rotations[j]
-            t[j] = t[p] + a[p] @ (rest[j] - rest[p])
+            t[j] = t[p] + (a[p] @ (rest[j] - rest[p])[..., None])[..., 0]
         return a, t
 
     def _d_joints_by_shape(self, a: Array) -> Array:
         """Derivative (J, 3, B + E) of the joints' positions by betas and expression."""
         d_t = np.empty_like(self._joint_shape)
         d_t[0] = self._joint_shape[0]
-        for j in range(1, self.n_joints):
-            p = self.parents[j]
+        for j, p in self._levels:
             d_t[j] = d_t[p] + a[p] @ (self._joint_shape[j] - self._joint_shape[p])
         return d_t
 

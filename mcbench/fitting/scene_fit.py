@@ -263,8 +263,12 @@ class SceneFitter:
         )
 
     def _offset_sd(self, observations: PersonObservations, keypoints: IntArray | None = None) -> Array:
-        """Of the detector's `keypoints` (K,), the body's own where none are given."""
-        bias = self._keypoints.bias[self._whole.body if keypoints is None else keypoints]
+        """Of the detector's `keypoints` (K,), the body's own where none are given.
+
+        Points of a part are off together as they err together: no more of them are independent.
+        """
+        chosen = self._whole.body if keypoints is None else keypoints
+        bias = self._keypoints.bias[chosen] / np.sqrt(self._keypoints.independence[chosen])
         return np.asarray(bias * STATURE * observations.mean_doubt())
 
     def _fit_alone(self, views: Views, detections: Detections, track: Track, scale: float) -> _Alone | None:
@@ -298,10 +302,16 @@ class SceneFitter:
         return state, noise_factor(energy, state)
 
     def _solve(self, energy: PersonEnergy, start: BodyState) -> Solution[PersonState]:
+        return self._settled(energy, self._rough(energy, start))
+
+    def _rough(self, energy: PersonEnergy, start: BodyState) -> Solution[PersonState]:
+        """With a wide kernel, from a start that may be far off."""
         wide = PersonProblem(replace(energy, kernel=_WIDE_KERNEL))
-        limit = self._settings.max_iterations
         first = PersonState.without_offsets(start, len(energy.offset_sd))
-        rough = minimise(wide, first, max_iterations=limit, tolerance=1e-3)
+        return minimise(wide, first, max_iterations=self._settings.max_iterations, tolerance=1e-3)
+
+    def _settled(self, energy: PersonEnergy, rough: Solution[PersonState]) -> Solution[PersonState]:
+        limit = self._settings.max_iterations
         return minimise(PersonProblem(energy), rough.state, max_iterations=limit, tolerance=1e-6)
 
     def _settle_scale(self, solved: dict[int, _Alone]) -> _Scale:
@@ -440,7 +450,7 @@ class SceneFitter:
         starts = [person.state.body]
         turned = self._whole.with_hands_turned(self._whole_body, person.state.body, everything)
         starts += [] if turned is None else [turned]
-        best = min((self._solve(energy, start) for start in starts), key=lambda s: s.value).state
+        best = self._settled(energy, min((self._rough(energy, start) for start in starts), key=lambda s: s.value)).state
         points, first = energy.points(best), own
         of_body = noise_factor(energy, best)
         larger = np.ones(len(kept))
