@@ -1,9 +1,9 @@
 """BlazePose for several people in an image.
 
 The networks were made for one person who fills the picture. Here the candidates are searched on the whole image and
-on overlapping tiles. The quick landmark network goes to every candidate and looks again in the region that its first
-landmarks ask for, until they stay; the accurate one then reads the pose. Where a person is expected it reads at once.
-Whoever comes out twice is kept once.
+on overlapping tiles; where a face looks out between people who stand in front, by the face. The quick landmark network
+goes to every candidate and looks again in the region that its first landmarks ask for, until they stay; the accurate
+one then reads the pose. Where a person is expected it reads at once. Whoever comes out twice is kept once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from mcbench.experts.blazepose import (
 )
 from mcbench.experts.crops import Pyramid, Roi, search_regions
 from mcbench.experts.duplicates import SAME, distinct, limb_joints
+from mcbench.experts.face import FACE_MODELS, FaceFinder, FaceLandmark
+from mcbench.experts.parts import Part
 from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
 from mcbench.joints import BLAZEPOSE33
@@ -49,6 +51,8 @@ CLOSE = 1.05
 #: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
 PRIOR_MARGINS = (1.15, 1.0)
 EXPECTED = 2 * SETTLED
+#: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
+BELOW_FACE = ((2.6, 4.2), (3.4, 4.6), (2.0, 3.2))
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
 
@@ -62,17 +66,18 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/2"
+    version = f"mediapipe-{MEDIAPIPE.version}/3"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:
         self._detection = PoseDetection()
         self._full = PoseLandmark(LANDMARK_FULL)
         self._heavy = PoseLandmark(LANDMARK_HEAVY)
+        self._faces = FaceFinder(FaceLandmark())
 
     @staticmethod
     def resources() -> Mapping[str, str]:
-        return {name: weight_digest(name) for name in (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY)}
+        return {name: weight_digest(name) for name in (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY, *FACE_MODELS)}
 
     def detect(
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
@@ -87,17 +92,27 @@ class BlazePoseDetector:
                 if reading[1] >= GOOD:
                     taken.append(reading[0])
         for group in self._candidates(pyramid) if search else []:
-            for region in group[:MAX_TRIES]:
-                looks = self._look(pyramid, region, taken)
-                if _one_of(looks[-1], taken):
-                    break
-                score = _score(looks)
-                if score > 0.0:
-                    found.append(_person(pyramid, _best(looks), score))
-                if score >= GOOD:
-                    taken.append(looks[-1])
-                    break
+            self._try(pyramid, group[:MAX_TRIES], taken, found)
+        for face in self._faces(pyramid) if search else []:
+            if not any(_is_face_of(face, person) for person in taken):
+                self._try(pyramid, regions_below(face), taken, found)
         return distinct(found, self.keypoint_set)
+
+    def _try(
+        self, image: Pyramid, regions: Sequence[Roi], taken: list[Landmarks], found: list[PersonDetection]
+    ) -> None:
+        """Look for one person in regions, until somebody is seen well or somebody `taken` is met; whoever is seen is
+        added to `found`, and to `taken` if well."""
+        for region in regions:
+            looks = self._look(image, region, taken)
+            if _one_of(looks[-1], taken):
+                break
+            score = _score(looks)
+            if score > 0.0:
+                found.append(_person(image, _best(looks), score))
+            if score >= GOOD:
+                taken.append(looks[-1])
+                break
 
     def _expected(self, image: Pyramid, prior: np.ndarray) -> tuple[Landmarks, float] | None:
         """What is read near a prior (33, 2) px, and its score: of several readings, the one nearest to the prior.
@@ -176,6 +191,19 @@ def _best(looks: list[Landmarks]) -> Landmarks:
 
 def _one_of(landmarks: Landmarks, taken: list[Landmarks]) -> bool:
     return any(_distance(landmarks, one) < SAME for one in taken)
+
+
+def regions_below(face: Part) -> list[Roi]:
+    """Regions for the landmarks of whom a face belongs to: somebody upright, standing, seated or seen to the waist."""
+    center, side = face.keypoints.mean(0), float(np.ptp(face.keypoints, axis=0).max())
+    down = np.array([0.0, side])
+    return [Roi.from_axis(center + drop * down, center + (drop - radius) * down, MARGIN) for drop, radius in BELOW_FACE]
+
+
+def _is_face_of(face: Part, person: Landmarks) -> bool:
+    """Whether a person's nose lies in a face."""
+    center, side = face.keypoints.mean(0), float(np.ptp(face.keypoints, axis=0).max())
+    return bool(np.linalg.norm(person.points[BLAZEPOSE33.index("nose")] - center) < side)
 
 
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:

@@ -25,6 +25,8 @@ from mcbench.joints import BLAZEPOSE33
 
 SHORT_RANGE, FULL_RANGE = "face_detection_short_range.tflite", "face_detection_full_range_sparse.tflite"
 LANDMARK = "face_landmark.tflite"
+#: What finds and reads faces.
+FACE_MODELS = (SHORT_RANGE, FULL_RANGE, LANDMARK)
 #: Strides and anchors a layer puts into a cell.
 _ANCHORS = {SHORT_RANGE: ((8, 16, 16, 16), 2), FULL_RANGE: ((4,), 1)}
 _MIN_FACE = 0.5

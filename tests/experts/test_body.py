@@ -13,8 +13,9 @@ from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.triangulation import reprojection, triangulate
 from mcbench.experts.base import MASK_SIZE, PersonDetection, detector_class, detector_names
 from mcbench.experts.blazepose import Landmarks
-from mcbench.experts.body import BlazePoseDetector, roi_from_keypoints
+from mcbench.experts.body import BlazePoseDetector, regions_below, roi_from_keypoints
 from mcbench.experts.crops import Roi, search_regions
+from mcbench.experts.parts import Part
 from mcbench.joints import BLAZEPOSE33
 
 LIMBS = [f"{side}_{j}" for side in ("left", "right") for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")]
@@ -37,8 +38,18 @@ def test_is_the_registered_detector() -> None:
     assert "blazepose" in detector_names()
     assert detector_class("blazepose") is BlazePoseDetector
     assert BlazePoseDetector.keypoint_set == BLAZEPOSE33.name
-    names = {"pose_detection.tflite", "pose_landmark_full.tflite", "pose_landmark_heavy.tflite"}
-    assert set(BlazePoseDetector.resources()) == names
+    names = {"pose_detection", "pose_landmark_full", "pose_landmark_heavy", "face_landmark"}
+    names |= {"face_detection_short_range", "face_detection_full_range_sparse"}
+    assert set(BlazePoseDetector.resources()) == {f"{name}.tflite" for name in names}
+
+
+def test_the_region_below_a_face_holds_a_standing_body() -> None:
+    corners = np.array([[90.0, 40], [110, 60]])
+    face = Part(1.0, corners.ravel(), corners, np.ones(2), np.zeros((2, 3)))
+    standing = regions_below(face)[0]
+    low, high = standing.to_image(np.array([[0.0, 0.0], [1.0, 1.0]]))
+    assert low[1] < 40 and high[1] > 50 + 6.5 * 20  # from above the head to the feet, eight heads below it
+    assert low[0] + high[0] == pytest.approx(200)
 
 
 def test_views_agree_on_one_man(t_pose: dict, test_data: Path) -> None:
