@@ -1,0 +1,89 @@
+"""Limbs that keypoints have put in the wrong place are found in the images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fitting.plain_scene import arc, photographed, standing
+
+from mcbench.body.model import BodyModel
+from mcbench.body.reduced import ReducedBody
+from mcbench.body.rotations import exp_so3
+from mcbench.fitting.energy import PersonEnergy
+from mcbench.fitting.keypoint_model import KeypointModel
+from mcbench.fitting.limb_search import LIMBS, limb_surfaces
+from mcbench.fitting.observations import PersonObservations
+from mcbench.fitting.outlines import Look, Outlines
+from mcbench.fitting.priors import Priors
+from mcbench.fitting.state import BodyState, PersonState
+from mcbench.joints import BLAZEPOSE33, SMPL24, joint_set
+
+LEFT_ARM = 0
+
+
+def unread(body: BodyModel, count: int) -> PersonEnergy:
+    """The energy of somebody of whom no keypoint is read in `count` views."""
+    model = KeypointModel.for_body(body, BLAZEPOSE33.name)
+    views, ones = arc(count), np.ones((count, 33))
+    rows = np.arange(count)
+    nothing = PersonObservations(
+        rows, rows, rows, views.K, views.cam_from_world, np.zeros((count, 33, 2)), 0 * ones, ones, ones
+    )
+    return PersonEnergy(ReducedBody(body, model.regressor), nothing, Priors(), 3.0, np.full(33, 0.01))
+
+
+def elbow_and_wrist(body: BodyModel, state: BodyState) -> np.ndarray:
+    joints = body.forward(state.betas[None], state.rotations[None], state.transl[None]).joints[0]
+    return joints[[SMPL24.index("left_elbow"), SMPL24.index("left_wrist")]]
+
+
+@pytest.fixture(scope="module")
+def raised() -> BodyState:
+    """A body that raises its left forearm."""
+    state = standing()
+    rotations = state.rotations.copy()
+    rotations[SMPL24.index("left_shoulder")] = exp_so3(np.array([-0.9, 0.0, -0.3]))
+    rotations[SMPL24.index("left_elbow")] = exp_so3(np.array([0.0, -1.3, 0.0]))
+    return replace(state, rotations=rotations)
+
+
+def test_a_limb_is_its_own_skin(open_body: BodyModel) -> None:
+    limbs = limb_surfaces(open_body)
+    assert len(limbs) == len(LIMBS) == 4
+    left, right = (open_body.v_template[limb.samples] for limb in limbs[:2])
+    assert (left[:, 0] > 0.1).all() and (right[:, 0] < -0.1).all()
+    assert all(40 <= len(limb.samples) <= 60 for limb in limbs)
+    legs = open_body.v_template[limbs[2].samples]
+    assert legs[:, 1].max() < open_body.joint_template[0, 1] + 0.1
+
+
+def test_an_arm_is_found_where_the_images_show_it(open_body: BodyModel, raised: BodyState) -> None:
+    fitted = standing()  # with the arm hanging: as far as half a metre off
+    outlines = Outlines.of_body(open_body, photographed(open_body, [raised], arc()))
+    look: Look = outlines.before([fitted])
+    shares = look.outline(0, 8).limb_shares
+    assert shares[LEFT_ARM] < 0.5 < shares[1]
+    energy, state = unread(open_body, 6), PersonState.without_offsets(fitted, 33)
+    search = look.limb_search(0, energy, state, joint_set(BLAZEPOSE33.name), look.colours())
+    candidates = search.search(outlines.limbs[LEFT_ARM])
+    off = [
+        np.linalg.norm(elbow_and_wrist(open_body, body) - elbow_and_wrist(open_body, raised), axis=1).max()
+        for body in candidates
+    ]
+    was = np.linalg.norm(elbow_and_wrist(open_body, fitted) - elbow_and_wrist(open_body, raised), axis=1).max()
+    assert was > 0.4
+    assert min(off) < 0.15
+    # nothing but the limb has moved
+    others = np.delete(np.arange(24), [SMPL24.index("left_shoulder"), SMPL24.index("left_elbow")])
+    np.testing.assert_array_equal(candidates[0].rotations[others], fitted.rotations[others])
+
+
+def test_an_arm_whose_colours_no_view_tells_is_not_looked_for(open_body: BodyModel, raised: BodyState) -> None:
+    away = replace(raised, transl=np.array([9.0, 0.0, 0.0]))
+    outlines = Outlines.of_body(open_body, photographed(open_body, [raised], arc()))
+    look = outlines.before([away])
+    energy, state = unread(open_body, 6), PersonState.without_offsets(away, 33)
+    search = look.limb_search(0, energy, state, joint_set(BLAZEPOSE33.name), look.colours())
+    assert search.search(outlines.limbs[LEFT_ARM]) == []
