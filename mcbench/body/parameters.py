@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-#: Joints after the root, in the model's order, by how many joints it has.
-_PARTS = {
+#: How many joints each parameter after the root turns, in the model's order, by how many joints it has.
+PARTS = {
     24: {"body_pose": 23},
     52: {"body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15},
     55: {"body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1, "left_hand_pose": 15, "right_hand_pose": 15},
@@ -30,7 +30,7 @@ def named_pose(pose: Array) -> dict[str, Array]:
     """
     named = {"global_orient": pose[:, 0]}
     first = 1
-    for name, count in _PARTS[pose.shape[1]].items():
+    for name, count in PARTS[pose.shape[1]].items():
         named[name] = pose[:, first : first + count]
         first += count
     for name, count in {**HANDS, **HEAD}.items():
@@ -41,5 +41,5 @@ def named_pose(pose: Array) -> dict[str, Array]:
 def whole_pose(named: Mapping[str, Array], n_joints: int) -> Array:
     """The turns of all joints (P, J, 3) from the parameters by name; NaN where unknown."""
     count = len(named["global_orient"])
-    parts = [named["global_orient"], *(named[name] for name in _PARTS[n_joints])]
+    parts = [named["global_orient"], *(named[name] for name in PARTS[n_joints])]
     return np.concatenate([part.reshape(count, -1, 3) for part in parts], axis=1)

