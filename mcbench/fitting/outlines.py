@@ -25,7 +25,9 @@ Array = npt.NDArray[np.float64]
 _CELL_PX = 2
 #: Fewer points of a person's rim than this tell nothing.
 _MIN_READINGS = 50
-#: ... and fewer of a limb's.
+#: Images that show less than this share of it show it by chance: a few cameras far apart, whose colours differ.
+_LEAST_SHARE = 0.4
+#: Fewer points of a limb's rim tell nothing of it.
 _MIN_LIMB = 25
 #: Colours of each person that are kept for telling what is behind a limb.
 _COLOURS_A_PERSON = 60
@@ -37,10 +39,10 @@ class Outline:
 
     Attributes
     ----------
-    term : for the person's energy; None where too little is seen.
+    term : for the person's energy; None where too little is seen, or what is seen is not to be trusted.
     share : of the points of the fitted rim, those at which the images show an outline; None where hardly any point is
         free of other people.
-    limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free.
+    limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free, or without `term`.
     """
 
     term: ContourTerm | None
@@ -90,9 +92,9 @@ class Look:
         vertices = self.vertices[person]
         readings = self._finder.find(vertices, self.order, person, reach)
         share = readings.share() if readings.tried >= _MIN_READINGS else None
+        if share is None or share < _LEAST_SHARE or len(readings) < _MIN_READINGS:
+            return Outline(None, share, np.full(len(self.outlines.limbs), np.nan))
         limb_shares = np.array([readings.share(limb.limb_vertices, _MIN_LIMB) for limb in self.outlines.limbs])
-        if len(readings) < _MIN_READINGS:
-            return Outline(None, share, limb_shares)
         views = self.outlines.images.views
         term = ContourTerm.of_readings(readings, self.outlines.body, views, vertices.mean(0))
         return Outline(term, share, limb_shares)

@@ -66,8 +66,11 @@ class ValidateSettings:
         default=0.06, metadata={"help": "Largest movement that a person surely made at least, metres (moved)."}
     )
     min_leg_outline: float = field(
-        default=0.35,
-        metadata={"help": "Least share of a leg's fitted outline that the images show, the worse leg (off_outline)."},
+        default=0.6,
+        metadata={
+            "help": "Least share of a leg's fitted outline that the images show, the worse leg, over that of the whole "
+            "outline (off_outline)."
+        },
     )
     fragment_m: float = field(
         default=0.9,
@@ -131,13 +134,14 @@ def _checks(
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     legs = outlines[2:][np.isfinite(outlines[2:])]
+    leg = float(legs.min()) / measured["outline_share"] if len(legs) else None
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
         Check("residual_share", residual, s.max_residual, "max", "high_residual"),
         Check("outlier_share", outliers, s.max_outliers, "max", "high_residual"),
         Check("limb_agreement", agreement, s.min_limb_agreement, "min", "high_residual"),
-        Check("leg_outline_share", float(legs.min()) if len(legs) else None, s.min_leg_outline, "min", "off_outline"),
+        Check("leg_outline", leg, s.min_leg_outline, "min", "off_outline"),
         Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
         Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
         Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),
