@@ -25,6 +25,8 @@ _LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", 
 _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
 #: An outline is shown where the images have this share of it.
 _OUTLINE_SHOWN = 0.55
+#: People of a scene from whom on there is a usual share of outlines shown.
+_USUAL_PEOPLE = 3
 #: A reading agrees with a fit when it is off by less than this share of stature.
 _AGREES = 0.06
 _MIN_READINGS = 8
@@ -65,12 +67,23 @@ class ValidateSettings:
     max_moved_m: float = field(
         default=0.06, metadata={"help": "Largest movement that a person surely made at least, metres (moved)."}
     )
+    min_outline: float = field(
+        default=0.6,
+        metadata={
+            "help": "Least share of a person's fitted outline that the images show, over the median of the scene's "
+            "people, where they show most people's (off_outline)."
+        },
+    )
     min_leg_outline: float = field(
         default=0.6,
         metadata={
             "help": "Least share of a leg's fitted outline that the images show, the worse leg, over that of the whole "
             "outline (off_outline)."
         },
+    )
+    min_arm_outline: float = field(
+        default=0.35,
+        metadata={"help": "The same of the worse arm, of which much may be before the body (off_outline)."},
     )
     fragment_m: float = field(
         default=0.9,
@@ -102,10 +115,11 @@ def validate_people(
     detections : of the scene.
     """
     fragments = fragment_distances(people, detections)
+    usual = usual_outline(scene_people)
     return [
         Verdict(
             person,
-            _checks(person, people, measured, fragments[person], cameras, detections, settings),
+            _checks(person, people, measured, fragments[person], usual, cameras, detections, settings),
         )
         for person, measured in enumerate(scene_people)
     ]
@@ -116,6 +130,7 @@ def _checks(
     people: FittedPeople,
     measured: dict[str, Any],
     fragment: float | None,
+    usual: float | None,
     cameras: SceneCameras,
     detections: Detections,
     settings: ValidateSettings,
@@ -133,14 +148,16 @@ def _checks(
     sure = keypoint_errors(people.keypoints[person], rows, detections, cameras, _SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
-    legs = outlines[2:][np.isfinite(outlines[2:])]
-    leg = float(legs.min()) / measured["outline_share"] if len(legs) else None
+    outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
+    arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (outlines[:2], outlines[2:]))
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
         Check("residual_share", residual, s.max_residual, "max", "high_residual"),
         Check("outlier_share", outliers, s.max_outliers, "max", "high_residual"),
         Check("limb_agreement", agreement, s.min_limb_agreement, "min", "high_residual"),
+        Check("outline", outline, s.min_outline, "min", "off_outline"),
+        Check("arm_outline", arm, s.min_arm_outline, "min", "off_outline"),
         Check("leg_outline", leg, s.min_leg_outline, "min", "off_outline"),
         Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
         Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
@@ -158,6 +175,20 @@ def limb_outlines(measured: dict[str, Any]) -> Array:
     """(4,) share of the outlines of left and right arm, left and right leg that images show; NaN where unknown."""
     found = measured.get("limb_outline_shares") or [None] * 4
     return np.array([np.nan if share is None else share for share in found], dtype=np.float64)
+
+
+def usual_outline(scene_people: list[dict[str, Any]]) -> float | None:
+    """The median share of their outlines that images show of a scene's people; None where that is little, as images
+    from cameras of different colours have it, or where there are too few people to say what is usual."""
+    shares = [share for person in scene_people if (share := person.get("outline_share")) is not None]
+    usual = float(np.median(shares)) if len(shares) >= _USUAL_PEOPLE else 0.0
+    return usual if usual >= _OUTLINE_SHOWN else None
+
+
+def worst_limb(shares: Array, whole: float | None) -> float | None:
+    """The least of limbs' shown outlines, over what is shown of the whole one; None where none is known."""
+    known = shares[np.isfinite(shares)]
+    return float(known.min()) / whole if whole and len(known) else None
 
 
 def vouched_limbs(outlines: Array) -> npt.NDArray[np.bool_]:

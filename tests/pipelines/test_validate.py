@@ -14,7 +14,7 @@ from mcbench.dataset.files import write_json
 from mcbench.dataset.people import FittedPeople, without_parts
 from mcbench.dataset.verdicts import Check, Verdict, load_verdicts, save_verdicts
 from mcbench.errors import InputError
-from mcbench.fitting.validation import ValidateSettings
+from mcbench.fitting.validation import ValidateSettings, usual_outline
 from mcbench.joints import COCO17, SMPL24
 from mcbench.pipelines.validate import STAGE
 from mcbench.workspace.stage import StageContext
@@ -187,3 +187,47 @@ def test_a_damaged_file_is_named(tmp_path):
     write_json(tmp_path / "people.json", {"format": "mcbench-verdicts/1", "people": [{"person": 0}]})
     with pytest.raises(InputError, match=r"people\.json"):
         load_verdicts(tmp_path / "people.json")
+
+
+def outlined(measured, whole=0.7, limbs=(0.6, 0.7, 0.8, 0.8)):
+    return [{**measured[0], "outline_share": whole, "limb_outline_shares": list(limbs)}]
+
+
+@pytest.mark.parametrize(
+    "limbs, feature",
+    [
+        ((0.2, 0.7, 0.8, 0.8), "arm_outline"),
+        ((0.6, 0.7, 0.8, 0.3), "leg_outline"),
+        ((None, 0.7, None, 0.3), "leg_outline"),
+    ],
+)
+def test_a_limb_that_images_do_not_show_where_it_is_fitted(tmp_path, limbs, feature):
+    people, measured, cameras, detections = scene()
+    (verdict,) = judge(tmp_path, people, outlined(measured, limbs=limbs), cameras, detections)
+    assert verdict.reasons == ("off_outline",)
+    assert [check.feature for check in verdict.checks if not check.passed] == [feature]
+
+
+def test_limbs_that_images_show_need_no_agreement_of_readings(tmp_path):
+    """A wrist that half the views misread, and whose arm the images show where it is fitted."""
+    people, measured, cameras, detections = scene(count=30)
+    misread = read_a_wrist_elsewhere(detections, 0.8)
+    for folder in ("unseen", "seen"):
+        (tmp_path / folder).mkdir()
+    (verdict,) = judge(tmp_path / "unseen", people, measured, cameras, misread)
+    assert "high_residual" in verdict.reasons
+    (verdict,) = judge(tmp_path / "seen", people, outlined(measured), cameras, misread)
+    assert verdict.accepted
+
+
+def test_who_is_shown_less_than_the_others_is_somewhere_else():
+    shares = [{"outline_share": share} for share in (0.8, 0.7, 0.75, None)]
+    assert usual_outline(shares) == 0.75
+    assert usual_outline(shares[:2]) is None  # too few to tell what is usual
+    assert usual_outline([{"outline_share": share} for share in (0.3, 0.4, 0.5)]) is None  # images that show little
+    assert usual_outline([{}] * 5) is None
+
+
+def test_a_reason_must_be_a_known_one():
+    with pytest.raises(ValueError, match="no reason for rejection"):
+        Check("feature", 1.0, 2.0, "min", "no_reason")
