@@ -32,6 +32,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     FULL: {},
     "without calibration": {"fit": {"keypoint_model": "{own}"}},
     "without the second look": {"detect": {"second_look": False}},
+    "without outlines": {"fit": {"outline_views": 0}},
+    "without hands and faces": {"detect": {"parts": False}},
     # a thousandth: joints and shapes that no keypoint tells of need some, else there is no answer
     "without priors on pose": {"fit": {"pose_weight": 0.001, "limit_weight": 0.001}},
     "without the prior on shape": {"fit": {"shape_weight": 0.001}},
