@@ -314,4 +314,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 17, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 18, ("source", "sfm", "detect"), FitSettings, run, _resources)

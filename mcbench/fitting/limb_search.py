@@ -38,7 +38,7 @@ LIMBS = tuple(
 #: Points of a limb's skin that are looked at.
 _SAMPLES = 60
 #: Poses drawn from the prior, and near the best one, round after round.
-_DRAWN, _NEARBY, _ROUNDS = 300, 60, 3
+_DRAWN, _NEARBY, _ROUNDS = 240, 40, 3
 _NEAR_RAD = 0.35
 #: Standard deviation of a colour about those of the limb, of 255; what share of pixels has any colour; and the density
 #: of a colour behind it, over that at the middle of a limb's colours.

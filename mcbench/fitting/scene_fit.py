@@ -468,13 +468,19 @@ class SceneFitter:
 
     @staticmethod
     def _movement(*fits: _Alone) -> Movement | None:
-        """How far a person moved by the keypoints, the least of it for several fits.
+        """How far a person moved by the keypoints, the least of it for several fits; None where no fit tells.
 
-        A body that is a little wrong travels to make up for it, but each wrong one elsewhere.
+        A body that is a little wrong travels to make up for it, but each wrong one elsewhere. Who stands still by one
+        is not asked about by the next.
         """
-        found = [measure_movement(f.energy, f.state, noise_factor(f.energy, f.state)) for f in fits]
-        known = [movement for movement in found if movement is not None]
-        return min(known, key=lambda movement: movement.at_least) if known else None
+        least: Movement | None = None
+        for fit in fits:
+            movement = measure_movement(fit.energy, fit.state, noise_factor(fit.energy, fit.state))
+            if movement is not None and (least is None or movement.at_least < least.at_least):
+                least = movement
+            if least is not None and least.at_least == 0.0:
+                break
+        return least
 
     def _with_outlines(
         self, people: dict[int, _Alone], outlines: Outlines
