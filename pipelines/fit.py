@@ -42,6 +42,9 @@ from mcbench.workspace.stage import Stage, StageContext
 SCENE_FORMAT = "mcbench-scene/1"
 Array = npt.NDArray[np.float64]
 
+#: Outlines are told by colours that several views of a surface agree on; of fewer images, a surface faces one or two.
+_LEAST_IMAGES = 6
+
 
 def run(context: StageContext[FitSettings]) -> dict[str, Any]:
     """Fit one scene.
@@ -113,9 +116,9 @@ def default_body(keypoint_set: str) -> str:
 
 
 def _images(source: Source, views: Views, detections: Detections, count: int) -> SceneImages | None:
-    """The images of `count` of the posed frames that show people, evenly spread; None when 0."""
+    """The images of `count` of the posed frames that show people, evenly spread; None of too few frames, or when 0."""
     showing = np.intersect1d(views.frame, detections.frame)
-    if count <= 0 or not len(showing):
+    if count <= 0 or len(showing) < _LEAST_IMAGES:
         return None
     chosen = showing[np.unique(np.round(np.linspace(0, len(showing) - 1, count)).astype(np.int64))]
     frames = [int(frame) for frame in chosen]
@@ -314,4 +317,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 18, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 19, ("source", "sfm", "detect"), FitSettings, run, _resources)
