@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mcbench.body.kinematics import joint_motions, levels
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import skew
 
@@ -104,9 +105,7 @@ class ReducedBody:
         self._moved = np.repeat(np.arange(self.n_joints), [len(joints) for joints in above])
         self._moving = np.array([joint for joints in above for joint in joints], dtype=np.int64)
         # joints with their parents, from the root outwards
-        level = np.array([len(joints) for joints in above])
-        parents = np.array(self.parents)
-        self._levels = [(j, parents[j]) for n in range(2, level.max() + 1) for j in (np.flatnonzero(level == n),)]
+        self._levels = levels(self.parents)
 
     def keypoints(self, chosen: npt.NDArray[np.int64]) -> ReducedBody:
         """The same body with the keypoints `chosen` (L,) of its K."""
@@ -214,7 +213,7 @@ class ReducedBody:
         if self.n_expression:
             shape = np.concatenate([shape, np.zeros(self.n_expression) if expression is None else expression])
         rest = self.joint_template + self._joint_shape @ shape
-        a, t = self._motions(rest, rotations)
+        a, t = joint_motions(self._levels, rest, rotations)
         moments = self._rest + self._shape @ shape
         if self._pose is not None:
             moments = moments + self._pose @ (rotations[1:] - np.eye(3)).ravel()
@@ -230,15 +229,6 @@ class ReducedBody:
     def _lever(self, posed: _PosedPairs) -> Array:
         """Of every mover, from its joint to what hangs on it, times the weight of that: (N, 3)."""
         return np.asarray(self._hanging @ posed.parts - self._mover_weight[:, None] * posed.places[self._mover_j])
-
-    def _motions(self, rest: Array, rotations: Array) -> tuple[Array, Array]:
-        """World rotation (J, 3, 3) and position (J, 3) of every joint, before `transl`."""
-        a, t = np.empty((self.n_joints, 3, 3)), np.empty((self.n_joints, 3))
-        a[0], t[0] = rotations[0], rest[0]
-        for j, p in self._levels:
-            a[j] = a[p] @ rotations[j]
-            t[j] = t[p] + (a[p] @ (rest[j] - rest[p])[..., None])[..., 0]
-        return a, t
 
     def _d_joints_by_shape(self, a: Array) -> Array:
         """Derivative (J, 3, B + E) of the joints' positions by betas and expression."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.kinematics import joint_motions, levels
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
 from mcbench.fitting.contours import ContourFinder, sample_colours, vertex_normals
@@ -278,7 +279,7 @@ class _Chain:
     def __init__(self, body: BodyModel, state: BodyState, limb: LimbSurface) -> None:
         upper, lower, end = limb.joints
         rest = body.joint_template + body.joint_shapedirs @ state.betas
-        turned, moved = _motions(body.parents, rest, state.rotations)
+        turned, moved = joint_motions(levels(body.parents), rest, state.rotations)
         index = limb.samples
         shaped = body.v_template[index] + body.shapedirs[index] @ state.betas
         weights = body.skinning[index]
@@ -315,17 +316,6 @@ class _Chain:
         by_lower = (normals @ self._turned[1]) @ second.swapaxes(1, 2)
         ends = np.stack([elbow, elbow + second @ self._last], axis=1) + self._transl
         return points, np.where(lower_most[:, None], by_lower, by_upper), ends
-
-
-def _motions(parents: tuple[int, ...], rest: Array, rotations: Array) -> tuple[Array, Array]:
-    """World rotation (J, 3, 3) and position (J, 3) of every joint, before the translation."""
-    turned, moved = np.empty((len(rest), 3, 3)), np.empty((len(rest), 3))
-    turned[0], moved[0] = rotations[0], rest[0]
-    for joint in range(1, len(rest)):
-        parent = parents[joint]
-        turned[joint] = turned[parent] @ rotations[joint]
-        moved[joint] = moved[parent] + turned[parent] @ (rest[joint] - rest[parent])
-    return turned, moved
 
 
 def _from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:
