@@ -104,7 +104,6 @@ class ReducedBody:
         # joints, and those above them that move them
         self._moved = np.repeat(np.arange(self.n_joints), [len(joints) for joints in above])
         self._moving = np.array([joint for joints in above for joint in joints], dtype=np.int64)
-        # joints with their parents, from the root outwards
         self._levels = levels(self.parents)
 
     def keypoints(self, chosen: npt.NDArray[np.int64]) -> ReducedBody:
