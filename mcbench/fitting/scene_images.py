@@ -15,6 +15,8 @@ from mcbench.cameras.views import Views
 
 #: Longer side of an image at most, px: outlines of larger ones are no sharper than the body model.
 _MAX_SIDE = 1600
+#: Mean of an image's values, of 255.
+_MEAN = 110.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class SceneImages:
     Attributes
     ----------
     views : F of them, without distortion.
-    pixels : F of (height, width, 3) uint8 RGB.
+    pixels : F of (height, width, 3) uint8 RGB, all of one brightness: cameras change their exposure as they move.
     """
 
     views: Views
@@ -45,12 +47,21 @@ class SceneImages:
                 np.array([camera.K for camera in cameras]).reshape(-1, 3, 3),
                 views.cam_from_world[chosen],
             ),
-            tuple(image for _, image in pairs),
+            tuple(evenly_bright(image) for _, image in pairs),
         )
 
     def transformed(self, similarity: Similarity) -> SceneImages:
         """The same images in the world that `similarity` maps this world to."""
         return SceneImages(self.views.transformed(similarity), self.pixels)
+
+
+def evenly_bright(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The image (height, width, 3) as if exposed so that its mean is `_MEAN`; a black one as it is."""
+    mean = float(image.mean())
+    if mean < 1.0:
+        return image
+    brighter = np.clip(np.arange(256) * (_MEAN / mean), 0, 255).round().astype(np.uint8)
+    return np.asarray(cv2.LUT(image, brighter), dtype=np.uint8)
 
 
 def prepare(camera: Camera, image: npt.NDArray[np.uint8]) -> tuple[Camera, npt.NDArray[np.uint8]]:
