@@ -18,7 +18,7 @@ from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.limb_swaps import unswap_limbs
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.occlusion import CROWDED_DOUBT, HIDDEN_DOUBT, Occluders
-from mcbench.fitting.scene_images import prepare
+from mcbench.fitting.scene_images import evenly_bright, prepare
 from mcbench.joints import BLAZEPOSE33, joint_set
 
 JOINTS = joint_set("blazepose33")
@@ -123,3 +123,13 @@ def test_prepared_images_are_of_a_pinhole_camera(width: int) -> None:
     np.testing.assert_allclose(found, pinhole.project(point), atol=0.1)
     assert max(image.shape) <= 1600 and not pinhole.distortion.any()
     assert prepare(CAMERA, np.zeros((480, 360, 3), np.uint8))[0].params[:2] == (420.0, 420.0)
+
+
+def test_images_of_other_exposures_come_out_alike() -> None:
+    image = np.random.default_rng(0).integers(20, 90, (60, 80, 3)).astype(np.uint8)
+    darker = (image * 0.7).round().astype(np.uint8)
+    even = [evenly_bright(each).astype(float) for each in (image, darker)]
+    assert even[0].mean() == pytest.approx(110, abs=1)
+    assert np.abs(even[0] - even[1]).max() <= 4  # rounding, made larger
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert evenly_bright(black) is black
