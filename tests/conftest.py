@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mcbench.body.model import OPEN_BODY, OPEN_BODY_X, BodyModel, load_body
+from mcbench.errors import InputError
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -17,3 +20,22 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real test data absent: {folder} is not a folder (set MCBENCH_TEST_DATA)")
     return folder
+
+
+def _built(name: str) -> BodyModel:
+    try:
+        return load_body(name)
+    except InputError as error:
+        if error.reason != "no_body":
+            raise
+        pytest.skip(f"{error.message}: {error.path} (run `mcbench body`)")
+
+
+@pytest.fixture(scope="session")
+def open_body() -> BodyModel:
+    return _built(OPEN_BODY)
+
+
+@pytest.fixture(scope="session")
+def open_body_x() -> BodyModel:
+    return _built(OPEN_BODY_X)

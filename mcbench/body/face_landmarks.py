@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
+from mcbench.body.mesh import vertex_normals
 from mcbench.joints import FACE68_FLIP
 
 Array = npt.NDArray[np.float64]
@@ -108,11 +109,7 @@ class _Head:
         vertices = shapes.vertices[0]
         inner = rig.inner_faces()
         skin = rig.faces[~inner]
-        a, b, c = (vertices[skin[:, i]] for i in range(3))
-        normals = np.zeros_like(vertices)
-        for corner in skin.T:
-            np.add.at(normals, corner, np.cross(b - a, c - a))
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        normals = vertex_normals(vertices, skin)
         edges = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
         one_way = sparse.csr_matrix((np.ones(len(edges)), tuple(edges.T)), shape=(len(vertices),) * 2)
         head = (rig.part == PARTS.index("head")) | (rig.part == PARTS.index("neck"))

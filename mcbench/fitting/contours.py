@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.scene_images import SceneImages
@@ -301,15 +302,6 @@ def boundary(
     share = np.clip((mixed * contrast[:, None]).sum(-1) / np.maximum(strength, 1e-6)[:, None], 0, 1)
     place = steps[last] - 1.5 + share.sum(1)
     return place.astype(np.float64), good & (strength > _CONTRAST**2)
-
-
-def vertex_normals(vertices: Array, faces: IntArray) -> Array:
-    """Unit normals (V, 3), outwards: the mean of the faces around, by area."""
-    corners = vertices[faces]
-    face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    flat, spread = faces.ravel(), np.repeat(face_normal, 3, axis=0)
-    total = np.stack([np.bincount(flat, spread[:, axis], minlength=len(vertices)) for axis in range(3)], axis=1)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
 def _median_over_views(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

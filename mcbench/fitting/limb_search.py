@@ -2,22 +2,24 @@
 
 A detector guesses at arms behind a back, and takes the leg of one person for another's; the fit then follows, and from
 there no outline leads back. But people's limbs have the colours of the limb on the other side, in every view at once.
-So poses of the limb are drawn from the prior, near the present one and as single views have it, and each is judged by
-its pixels: how much likelier their colours are as the limb's than as what is behind it, where it would be in sight;
+So poses of the limb are drawn from the prior, the likeliest are drawn around once more, and each is judged by its
+pixels: how much likelier their colours are as the limb's than as what is behind it, where it would be in sight;
 and by what the keypoints say. A limb behind something costs and gains nothing there, so one that nothing shows is left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mcbench.body.kinematics import joint_motions, levels
+from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
-from mcbench.fitting.contours import ContourFinder, sample_colours, vertex_normals
+from mcbench.fitting.contours import ContourFinder, sample_colours
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
 from mcbench.fitting.motion_ranges import smpl_ranges
@@ -103,6 +105,7 @@ class LimbSearch:
     body : the model. finder : of outlines, for its images and colours.
     order : who is in front of whom, with this person as its `person`.
     energy, state : the person as fitted, metres. joints : what the keypoints are.
+    bodies : (C, 3) colours of everybody's surfaces, which may be behind a limb.
     """
 
     def __init__(
@@ -142,16 +145,24 @@ class LimbSearch:
         behind = self._behind(limb)
         rng = np.random.default_rng(_SEED)
         present = np.stack([log_so3(self._state.body.rotations[joint]) for joint in limb.joints[:2]])
-        _, taken = self._values(chain, limb, present[None], palette, behind)
+
+        def judged(angles: Array) -> tuple[Array, Array]:
+            """Negative log-likelihoods (H,) of poses (H, 2, 3), up to a constant, and the limb's ends (H, 2, 3)."""
+            turns = exp_so3(angles)
+            points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
+            values = self._pixels(points, normals, palette, behind) + self._readings(limb, ends) + _prior(limb, angles)
+            return values, ends
+
+        _, taken = judged(present[None])
         drawn = _from_prior(rng, limb.joints, _DRAWN)
-        values, ends = self._values(chain, limb, drawn, palette, behind)
+        values, ends = judged(drawn)
         found = [self._state.body]
         for _ in range(_CANDIDATES):
             apart = np.linalg.norm(ends[:, None] - taken, axis=-1).max(-1).min(1) > _APART_M
             if not apart.any():
                 break
             best = int(np.flatnonzero(apart)[values[apart].argmin()])
-            angles, place = self._refined(rng, chain, limb, drawn[best], palette, behind)
+            angles, place = _refined(rng, judged, drawn[best])
             taken = np.concatenate([taken, ends[best : best + 1], place[None]])
             rotations = self._state.body.rotations.copy()
             rotations[list(limb.joints[:2])] = exp_so3(angles)
@@ -171,23 +182,6 @@ class LimbSearch:
         ]
         return np.nan_to_num(np.array(shares))
 
-    def _refined(
-        self,
-        rng: np.random.Generator,
-        chain: _Chain,
-        limb: LimbSurface,
-        angles: Array,
-        palette: npt.NDArray[np.float32],
-        behind: DepthOrder,
-    ) -> tuple[Array, Array]:
-        """The likeliest pose (2, 3) near one, and its lower joint and end (2, 3)."""
-        for round_ in range(_ROUNDS):
-            drawn = angles + rng.normal(0, _NEAR_RAD / 2**round_, (_NEARBY, 2, 3))
-            drawn[0] = angles
-            values, ends = self._values(chain, limb, drawn, palette, behind)
-            angles, place = drawn[values.argmin()], ends[values.argmin()]
-        return angles, place
-
     def _expected(self, limb: LimbSurface) -> npt.NDArray[np.float32]:
         """Colours (S, 3) of the samples of the surface, the limb's taken from the other side; NaN where unknown."""
         topology = self._finder.topology
@@ -199,20 +193,6 @@ class LimbSearch:
         rest = self._vertices[~limb.limb_vertices]
         alone = DepthOrder.of_people([rest], self._finder.images.views, self._order.cell)
         return DepthOrder([alone.own[0]], [self._order.others[self._person]], self._order.cell)
-
-    def _values(
-        self,
-        chain: _Chain,
-        limb: LimbSurface,
-        angles: Array,
-        palette: npt.NDArray[np.float32],
-        behind: DepthOrder,
-    ) -> tuple[Array, Array]:
-        """Negative log-likelihoods (H,) of poses (H, 2, 3) of the limb, up to a constant, and ends (H, 2, 3)."""
-        turns = exp_so3(angles)
-        points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
-        values = self._pixels(points, normals, palette, behind) + self._readings(limb, ends) + _prior(limb, angles)
-        return values, ends
 
     def _pixels(self, points: Array, normals: Array, palette: npt.NDArray[np.float32], behind: DepthOrder) -> Array:
         """Cost (H,) of the colours seen at points (H, S, 3) of the limb with normals (H, S, 3)."""
@@ -260,6 +240,18 @@ class LimbSearch:
             rho = np.where(valid, geman_mcclure(squared, energy.kernel)[0], energy.kernel**2)
             total += 0.5 * (single.weight * rho).sum(0)
         return total
+
+
+def _refined(
+    rng: np.random.Generator, judged: Callable[[Array], tuple[Array, Array]], angles: Array
+) -> tuple[Array, Array]:
+    """The likeliest pose (2, 3) near one, and its lower joint and end (2, 3)."""
+    for round_ in range(_ROUNDS):
+        drawn = angles + rng.normal(0, _NEAR_RAD / 2**round_, (_NEARBY, 2, 3))
+        drawn[0] = angles
+        values, ends = judged(drawn)
+        angles, place = drawn[values.argmin()], ends[values.argmin()]
+    return angles, place
 
 
 def _likeness(colour: npt.NDArray[np.float32], palette: npt.NDArray[np.float32]) -> Array:

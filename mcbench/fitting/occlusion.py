@@ -31,7 +31,7 @@ _CELL_PX, _POINTS = 6, 3000
 
 @dataclass(frozen=True)
 class Occluders:
-    """Fitted people as what hides others in the views `used` (rising indices) of a scene; None where nobody is told."""
+    """Fitted people as what hides others in some views of a scene, their rising indices `used`."""
 
     order: DepthOrder
     used: npt.NDArray[np.int64]

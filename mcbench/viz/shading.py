@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.mesh import vertex_normals
 from mcbench.cameras.camera import Array, Camera
 from mcbench.viz.raycast import MeshScene, pixel_rays
 from mcbench.viz.visibility import clipped_boxes
@@ -27,19 +28,6 @@ class Shaded:
 
     person: npt.NDArray[np.int64]
     brightness: Array
-
-
-def vertex_normals(vertices: npt.ArrayLike, faces: npt.ArrayLike) -> Array:
-    """Unit normals (P, V, 3) of meshes (P, V, 3), faces weighted by their area; zero where no face is."""
-    vertices, faces = np.asarray(vertices, dtype=np.float64), np.asarray(faces, dtype=np.int64)
-    a, b, c = (vertices[:, faces[:, k]] for k in range(3))
-    face_normals = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for mesh, of_faces in zip(normals, face_normals, strict=True):
-        for k in range(3):
-            np.add.at(mesh, faces[:, k], of_faces)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    return np.asarray(normals / np.where(length > 0, length, 1.0))
 
 
 def shade(scene: MeshScene, camera: Camera, cam_from_world: Array, size: tuple[int, int]) -> Shaded:
@@ -68,7 +56,7 @@ def shade(scene: MeshScene, camera: Camera, cam_from_world: Array, size: tuple[i
     hits = scene.cast(origins, directions)
     at = np.flatnonzero(hits.person >= 0)
     corners = scene.faces[hits.face[at]]
-    normals = vertex_normals(scene.vertices, scene.faces)
+    normals = np.stack([vertex_normals(mesh, scene.faces) for mesh in scene.vertices])
     u, v = hits.u[at, None], hits.v[at, None]
     n = [normals[hits.person[at], corners[:, k]] for k in range(3)]
     normal = (1 - u - v) * n[0] + u * n[1] + v * n[2]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mcbench.body.mesh import vertex_normals
 from mcbench.cameras.camera import Camera
 from mcbench.viz.frames import choose_frames
 from mcbench.viz.overlay import People, Points, View, overlay, projected_ellipses
 from mcbench.viz.palette import PEOPLE, hex_colour, person_colour
 from mcbench.viz.raycast import MeshScene
-from mcbench.viz.shading import shade, vertex_normals
+from mcbench.viz.shading import shade
 
 CAMERA = Camera("PINHOLE", 100, 80, (50.0, 50.0, 50.0, 40.0))
 VIEW = View(CAMERA, np.eye(3, 4))
@@ -52,7 +53,7 @@ def test_shading_at_another_size_shows_the_same() -> None:
 
 def test_normals_are_unit_and_zero_without_faces() -> None:
     with_lone = np.concatenate([square(2.0), [[9.0, 9.0, 9.0]]])
-    normals = vertex_normals(with_lone[None], FACES)
+    normals = vertex_normals(with_lone, FACES)[None]
     np.testing.assert_allclose(np.abs(normals[0, :4]), np.tile([0, 0, 1.0], (4, 1)), atol=1e-12)
     np.testing.assert_array_equal(normals[0, 4], 0)
 
