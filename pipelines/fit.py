@@ -317,4 +317,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 20, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 21, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -11,6 +11,7 @@ from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Frame, Source
 from mcbench.experts.base import Detector, PersonDetection
 from mcbench.experts.duplicates import distinct, same_person
+from mcbench.experts.erasing import erased
 from mcbench.joints import joint_set
 
 #: The people found in each frame looked at, maybe none, by index of the frame.
@@ -36,10 +37,14 @@ class Looker:
     step: Callable[[str], None]
 
     def search(self, frames: Sequence[int]) -> People:
-        """Whom a search of some of the frames finds."""
+        """Whom a search of some of the frames finds: in the frame, and in the frame without those found there."""
         found: People = {}
         for frame, image in self.source.images(frames):
-            found[frame.index] = self._good(self.detector.detect(image))
+            here = self._good(self.detector.detect(image))
+            if here:
+                behind = self._good(self.detector.detect(erased(image, here)))
+                here = distinct([*here, *behind], self.detector.keypoint_set)
+            found[frame.index] = here
             self.step("people")
         return found
 

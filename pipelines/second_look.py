@@ -14,6 +14,7 @@ import numpy as np
 from mcbench.cameras.camera import Array
 from mcbench.cameras.views import Views
 from mcbench.experts.duplicates import distinct, misread
+from mcbench.experts.erasing import erased
 from mcbench.fitting.association import AssociationSettings, Track, associate
 from mcbench.fitting.association_observations import Observations, explain
 from mcbench.fitting.expected import expected_keypoints
@@ -67,20 +68,31 @@ def _tracks(people: People, views: Views, looker: Looker, min_detections: int) -
 
 
 def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker, min_score: float) -> People:
-    """What is newly found, in the frames of `people`, of tracks that nobody there shows well."""
+    """What is newly found, in the frames of `people`, of tracks that nobody there shows well.
+
+    A detector reads whoever is in front: who is still not seen well is looked for once more without the others.
+    """
     joints = joint_set(looker.detector.keypoint_set)
-    cost = _costs(people, tracks, views, looker)
     seen: People = {i: [] for i in people}
     for frame, image in looker.source.images(list(people)):
-        view = views.of_frame(frame.index)
+        index, view = frame.index, views.of_frame(frame.index)
         expected = {} if view is None else expected_keypoints(views, view, tracks, joints)
-        for track, keypoints in expected.items():
-            if cost[frame.index][:, track].min(initial=1.0) > _GOOD:
-                seen[frame.index] += looker.detector.detect(image, [keypoints], search=False)
+
+        def missing(cost: Array, expected: dict[int, Array] = expected) -> list[int]:
+            return [track for track in expected if cost[:, track].min(initial=1.0) > _GOOD]
+
+        for track in missing(_costs({index: people[index]}, tracks, views, looker)[index]):
+            seen[index] += looker.detector.detect(image, [expected[track]], search=False)
+        here = people[index] + seen[index]
+        cost = _costs({index: here}, tracks, views, looker)[index]
+        for track in missing(cost):
+            others = [p for p, c in zip(here, cost, strict=True) if c.min() <= _GATE and c.argmin() != track]
+            if others:
+                seen[index] += looker.detector.detect(erased(image, others), [expected[track]], search=False)
         looker.step("people, again")
-    cost = _costs(seen, tracks, views, looker)
+    costs = _costs(seen, tracks, views, looker)
     return {
-        i: [p for p, c in zip(seen[i], cost[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _NEW]
+        i: [p for p, c in zip(seen[i], costs[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _NEW]
         for i in seen
     }
 

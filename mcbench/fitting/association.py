@@ -125,17 +125,29 @@ def _admit(
     """Grow a seed and add it to `people` unless it is one of them or nobody."""
     if np.isin(members, _taken(people)).mean() >= _ABSORBED:
         return
-    person = _grow(observations, skeleton, settings)
+    person = _grow(observations, skeleton, _best_cost(observations, people, settings), settings)
     if person is not None and not any(_coincide(observations, person, other, settings) for other in people):
         people.append(person)
 
 
-def _grow(observations: Observations, skeleton: Array, settings: AssociationSettings) -> _Person | None:
-    """Let a skeleton gather the best detection of every view until it stays the same; None for nobody."""
+def _best_cost(observations: Observations, people: list[_Person], settings: AssociationSettings) -> Array:
+    """(N,) cost of each detection for whom of the people it fits best; inf where it fits nobody."""
+    if not people:
+        return np.full(len(observations), np.inf)
+    return explain(observations, np.stack([person.skeleton for person in people]), settings).cost.min(axis=1)
+
+
+def _grow(observations: Observations, skeleton: Array, others: Array, settings: AssociationSettings) -> _Person | None:
+    """Let a skeleton gather the best detection of every view until it stays the same; None for nobody.
+
+    others : (N,) cost of each detection for whom of those known it fits best: whom they explain clearly better is left
+        to them, or somebody who is hidden in most views would be drawn to the one in front.
+    """
     person: _Person | None = None
     for _ in range(_GROW_ITERATIONS):
         explanation = explain(observations, skeleton[None], settings)
         cost = explanation.cost[:, 0]
+        cost = np.where(cost <= others + settings.margin, cost, np.inf)
         order = np.lexsort((cost, observations.view))
         best = order[np.unique(observations.view[order], return_index=True)[1]]
         members = np.sort(best[cost[best] <= settings.gate])

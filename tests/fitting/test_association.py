@@ -258,6 +258,18 @@ def test_two_people_at_one_spot_stay_two():
     assert_identities(scene, associate(scene.views, scene.detections), share=0.85)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_who_is_hidden_in_most_views_is_not_drawn_to_the_one_in_front(seed):
+    """Someone seen in the first frames only stands just behind somebody seen in all: two people all the same."""
+    builder = Builder(arc(24, 50), standing([(0.0, 0.0, 0.1), (0.08, 0.25, 0.1)]), "coco17", seed, 3.0)
+    for view in range(24):
+        builder.add(view, 0)
+        if view < 7:
+            builder.add(view, 1)
+    scene = builder.scene()
+    assert_identities(scene, associate(scene.views, scene.detections))
+
+
 def test_someone_who_leaves_and_comes_back_is_one_person():
     scene = video(2, missed=0.1)
     frames = scene.detections.frame

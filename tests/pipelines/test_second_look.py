@@ -151,6 +151,34 @@ def test_a_mixture_of_two_people_gives_way_to_the_right_reading(source: Source) 
     assert any(np.array_equal(points, right) for points in places(people, 3))
 
 
+class DrawnToTheFront(Scripted):
+    """Reads Ann wherever her pixels, brighter than the frame's own, are to be seen, whoever is asked for."""
+
+    def detect(
+        self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
+    ) -> list[PersonDetection]:
+        index = int(image[0, 0, 0])
+        here = super().detect(image, priors, search)
+        x, y = seen(CAMERAS, ANN, index).mean(0).astype(int)
+        return [self.there[index][0]] if here and image[y, x, 0] > 128 else here
+
+
+def test_who_is_behind_is_seen_when_the_one_in_front_is_erased(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bob is found in three frames; in the others the detector reads Ann for him until she is out of the picture."""
+    there = everywhere(ANN, BOB)
+    plain = PhotosAsVideo.images
+
+    def with_ann(self: PhotosAsVideo, indices: Sequence[int] | None = None) -> Iterator[tuple[Frame, np.ndarray]]:
+        for frame, image in plain(self, indices):
+            low, high = np.split(there[frame.index][0].box.astype(int), 2)
+            image[low[1] : high[1], low[0] : high[0]] = 255
+            yield frame, image
+
+    monkeypatch.setattr(PhotosAsVideo, "images", with_ann)
+    people = look(source, DrawnToTheFront(there), {i: list(there[i]) for i in (0, 3, 7)})
+    assert [len(people[i]) for i in range(FRAMES)] == [2] * FRAMES
+
+
 def test_doubtful_readings_are_believed_down_to_the_lower_score(source: Source) -> None:
     there = everywhere(ANN)
     there[1], there[2] = ([reading(there[i][0].keypoints, score)] for i, score in ((1, 0.35), (2, 0.25)))
