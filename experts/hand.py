@@ -13,6 +13,8 @@ hand_landmark_full  224x224 the hand with a margin, its fingers up
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mcbench.experts.base import PersonDetection
@@ -81,10 +83,10 @@ class HandFinder:
         self._model = LiteRtModel(weight_path(PALM))
         self._anchors = anchor_centers(self._model.size, _STRIDES)
 
-    def __call__(self, image: Pyramid) -> list[Part]:
-        """The hands in an image, each once, by falling score."""
-        size, found = self._model.size, []
-        for region in search_regions(*image.size):
+    def __call__(self, image: Pyramid, regions: Sequence[Roi] | None = None) -> list[Part]:
+        """The hands in upright regions of an image, all over it by default, each once, by falling score."""
+        size, found = self._model.size, [SsdDetections(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 7, 2)))]
+        for region in search_regions(*image.size) if regions is None else regions:
             raw, logits = self._model(image.crop(region, size) / 255.0)
             found.append(weighted_suppression(decode(raw, logits, self._anchors, _MIN_PALM)).placed(region, size))
         palms = weighted_suppression(SsdDetections.concatenate(found))

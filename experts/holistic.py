@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mcbench.experts import face, hand
 from mcbench.experts.base import PersonDetection
-from mcbench.experts.crops import Pyramid
+from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.parts import Part, PartLandmark
 from mcbench.experts.weights import weight_digest
 from mcbench.joints import HOLISTIC143
@@ -22,7 +22,7 @@ PARTS = {
 _BODY = PARTS["face"].start
 #: The wrist of a hand lies no farther from the body's own than this, m: else it is another hand.
 _MAX_WRIST_OFF = 0.15
-_WEIGHTS = (hand.LANDMARK, face.LANDMARK)
+_WEIGHTS = (hand.LANDMARK, hand.PALM, face.LANDMARK)
 
 
 class PartReader:
@@ -35,6 +35,7 @@ class PartReader:
 
     def __init__(self) -> None:
         self._hand, self._face = hand.HandLandmark(), face.FaceLandmark()
+        self._finder = hand.HandFinder(self._hand)
 
     @staticmethod
     def resources() -> Mapping[str, str]:
@@ -56,6 +57,10 @@ class PartReader:
             return None
         landmark = self._landmark(part)
         return landmark.read(image, landmark.region(prior))
+
+    def hands(self, image: Pyramid, regions: Sequence[Roi]) -> list[Part]:
+        """The hands in upright regions, whosever they are, each once, by falling score."""
+        return self._finder(image, regions)
 
     def _landmark(self, part: str) -> PartLandmark:
         return self._face if part == "face" else self._hand

@@ -22,7 +22,7 @@ from mcbench.experts.base import Detector, PersonDetection, detector_class
 from mcbench.experts.holistic import PartReader
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten
-from mcbench.pipelines.part_looks import look_for_parts
+from mcbench.pipelines.part_looks import look_for_parts, searched_frames
 from mcbench.pipelines.second_look import second_look
 from mcbench.workspace.stage import Stage, StageContext
 
@@ -147,9 +147,9 @@ def find_people(
     again = settings.second_look and len(views) > 0
     parts = _has_parts(settings, detector)
     # Frames are gone through once to search, twice to follow, once for each round of the second look, and once or, with
-    # cameras, twice to read hands and faces.
+    # cameras, twice to read hands and faces, some of them once more to find hands by themselves.
     total = len(searched) + (2 * len(frames) if video or not again else 0) + again * (len(searched) + len(frames))
-    total += parts * (1 + (len(views) > 0)) * len(frames)
+    total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 
     def step(label: str) -> None:
@@ -178,4 +178,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=6, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=7, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

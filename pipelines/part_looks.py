@@ -25,6 +25,7 @@ from mcbench.experts.parts import SAME, Part, distance
 from mcbench.fitting.association import associate
 from mcbench.fitting.expected import image_points
 from mcbench.joints import joint_set
+from mcbench.pipelines.hand_search import FRAMES, Arm, loose_hands, owners, with_hand
 from mcbench.pipelines.looking import People, flatten
 
 #: Scale of the robust cost of a triangulated keypoint, a share of the part's size in the image.
@@ -40,6 +41,7 @@ _MIN_SCORE = 0.25
 #: who claim a hand, that distance counts as it would in a normal distribution of the smaller deviation.
 _AT_WRIST, _WRIST_SIGMA = 1.0, 0.18
 _HANDS = ("left_hand", "right_hand")
+_OTHER_HAND = dict(zip(_HANDS, _HANDS[::-1], strict=True))
 
 #: The parts read of one detection, by name: the person's own left and right, whatever the detection calls them.
 Reading = dict[str, Part]
@@ -58,10 +60,13 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Person:
-    """The detections of a person, and the wrist (3,) in the world of each hand, NaN where unknown."""
+    """The detections of a person, and of each hand the wrist, the shoulder and the hip (3,) in the world, NaN where
+    unknown."""
 
     members: list[_Member]
     wrists: dict[str, Array]
+    shoulders: dict[str, Array]
+    hips: dict[str, Array]
 
 
 def look_for_parts(
@@ -77,7 +82,8 @@ def look_for_parts(
     Parameters
     ----------
     people : of the frames looked at, with the detector's keypoints, `blazepose33`.
-    step : called with a label after every frame read, which each is once, and twice where there are `views`.
+    step : called with a label after every frame read, which each is once, and where there are `views` twice and, of
+        `searched_frames`, three times.
     """
     readings: Readings = {}
     for frame, image in source.images(list(people)):
@@ -92,12 +98,15 @@ def look_for_parts(
         _one_owner(here)
     if len(views):
         skeletons = _skeletons(tracked, readings, views)
+        _adopt(tracked, skeletons, readings, searched_frames(list(people)), views, source, reader, step)
         for frame, image in source.images(list(people)):
             _read_again(frame.index, Pyramid(image), tracked, skeletons, readings, views, reader)
             step("hands and faces, again")
         skeletons = _skeletons(tracked, readings, views)
+        people = {i: list(here) for i, here in people.items()}
         for person, skeleton in zip(tracked, skeletons, strict=True):
             _judge(person, skeleton, readings, views)
+            _reach(person, skeleton, readings, people, views)
     return {
         i: [
             with_parts(body, {k: p for k, p in parts.items() if p.score >= _MIN_SCORE}, (i, n) in flipped)
@@ -113,8 +122,7 @@ def _read(reader: PartReader, image: Pyramid, body: PersonDetection) -> Reading:
 
 def _exchanged(reading: Reading) -> Reading:
     """What was read of a body whose left and right are exchanged, by the person's own."""
-    other = dict(zip(_HANDS, _HANDS[::-1], strict=True))
-    return {other.get(name, name): found for name, found in reading.items()}
+    return {_OTHER_HAND.get(name, name): found for name, found in reading.items()}
 
 
 def _tracked(people: People, views: Views, detector: Detector) -> list[_Person]:
@@ -123,10 +131,42 @@ def _tracked(people: People, views: Views, detector: Detector) -> list[_Person]:
     return [
         _Person(
             [_Member(rows[r][0], rows[r][1], flipped) for r, flipped in zip(track.rows, track.flipped, strict=True)],
-            {name: track.points[joints.index(f"{name.removesuffix('_hand')}_wrist")] for name in _HANDS},
+            *(
+                {name: track.points[joints.index(f"{name.removesuffix('_hand')}_{joint}")] for name in _HANDS}
+                for joint in ("wrist", "shoulder", "hip")
+            ),
         )
         for track in associate(views, flatten(detector, people))
     ]
+
+
+def _adopt(
+    people: Sequence[_Person],
+    skeletons: Sequence[dict[str, Array]],
+    readings: Readings,
+    frames: Sequence[int],
+    views: Views,
+    source: Source,
+    reader: PartReader,
+    step: Callable[[str], None],
+) -> None:
+    """Find hands by themselves for those whose own was not read at the end of their arms (in place)."""
+    arms = []
+    for index, (person, skeleton) in enumerate(zip(people, skeletons, strict=True)):
+        trunk = float(np.nanmean([np.linalg.norm(person.shoulders[n] - person.hips[n]) for n in _HANDS]))
+        for name in _HANDS:
+            if name not in skeleton and np.isfinite([*person.shoulders[name], trunk]).all():
+                arms.append(Arm(index, name, person.shoulders[name], trunk))
+    known = [skeleton[name] for skeleton in skeletons for name in _HANDS if name in skeleton]
+    hands = loose_hands(source, frames, views, arms, known, reader, lambda: step("hands by themselves"))
+    for arm, hand in owners(hands, arms):
+        person = people[arm.person]
+        skeletons[arm.person][arm.part] = hand.points
+        person.wrists[arm.part] = hand.points[0]
+        for member in person.members:
+            if member.frame in hand.readings:
+                part = hand.readings[member.frame]
+                readings[member.frame][member.n][arm.part] = _scored(part, part_score(part, arm.part))
 
 
 def _one_owner(here: Sequence[Reading]) -> None:
@@ -218,10 +258,10 @@ def _off_wrist(points: Array, members: Sequence[_Member], wrist: Array, views: V
     view = views.of_frames([member.frame for member in members])
     hand = views.project(points)[view]
     off = np.linalg.norm(hand[:, 0] - views.project(wrist)[view], axis=-1)
-    if not np.isfinite(off).any():
-        return 0.0
-    size = (np.nanmax(hand, axis=1) - np.nanmin(hand, axis=1)).max(axis=-1)
-    return float(np.nanmedian(off) / np.nanmedian(size))
+    placed = np.isfinite(points).all(axis=1)
+    size = np.ptp(hand[:, placed], axis=1).max(axis=-1) if placed.any() else np.zeros(len(hand))
+    known = np.isfinite(off) & (size > 0)
+    return float(np.median(off[known]) / np.median(size[known])) if known.any() else 0.0
 
 
 def _same_place(a: Array, b: Array) -> bool:
@@ -259,6 +299,30 @@ def _read_again(
                 if again is not None:
                     again = _scored(again, part_score(again, name))
                     reading[name] = better_reading(reading.get(name), again, expected)
+
+
+def _reach(person: _Person, skeleton: dict[str, Array], readings: Readings, people: People, views: Views) -> None:
+    """Let the arms of a person's bodies end where the hands are (in place)."""
+    for member in person.members:
+        view = views.of_frame(member.frame)
+        for name in _HANDS if view is not None else ():
+            if name in skeleton:
+                assert view is not None
+                side = _OTHER_HAND[name] if member.flipped else name
+                body = people[member.frame][member.n]
+                people[member.frame][member.n] = with_hand(
+                    body,
+                    side.removesuffix("_hand"),
+                    _projected(skeleton[name], view, views),
+                    readings[member.frame][member.n].get(name),
+                )
+
+
+def searched_frames(frames: Sequence[int]) -> list[int]:
+    """The frames in which hands are looked for by themselves, of those that are looked at."""
+    if len(frames) <= FRAMES:
+        return list(frames)
+    return [frames[int(i)] for i in np.unique(np.round(np.linspace(0, len(frames) - 1, FRAMES)))]
 
 
 def better_reading(first: Part | None, again: Part, expected: Array) -> Part:

@@ -148,7 +148,7 @@ def test_video_is_searched_now_and_then_and_people_are_followed(tmp_path: Path, 
     )
     people = detect.find_people(context, video, list(range(6)), Scripted(), Views.from_cameras(SceneCameras([])))
     assert [len(people[i]) for i in range(6)] == [1, 1, 0, 0, 1, 1]
-    searched = [(0, True), (5, True)]
+    searched = [(0, True), (0, True), (5, True), (5, True)]  # with whom the first look found, and without
     followed = [(1, False), (2, False), (4, False), (3, False)]
     assert Scripted.calls == searched + followed
     assert steps == [(i, 14) for i in range(1, 15)]
@@ -239,7 +239,7 @@ def test_the_steps_of_hands_and_faces_are_counted(
     context = StageContext("s", {}, tmp_path, DetectSettings(), lambda done, total, label: steps.append((done, total)))
     views = Views.from_cameras(arc_of_cameras(6) if posed else SceneCameras([]))
     detect.find_people(context, scripted, list(range(6)), Scripted(), views)
-    total = 6 + 12 + 12 if posed else 6 + 12 + 6
+    total = 6 + 12 + 18 if posed else 6 + 12 + 6
     assert steps == [(i, total) for i in range(1, total + 1)]
 
 

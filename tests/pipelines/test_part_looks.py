@@ -79,11 +79,18 @@ SOURCE = Numbered(
 
 
 class Scripted:
-    """Reads at first what `first` says, of (frame, part), and at a projection what `there` says, if it is near."""
+    """Reads at first what `first` says, of (frame, part), and at a projection what `there` says, if it is near;
+    `loose` are the hands that are found by themselves, by frame."""
 
-    def __init__(self, first: Mapping[tuple[int, str], Part], there: Mapping[tuple[int, str], Part]) -> None:
-        self.first, self.there = first, there
+    def __init__(
+        self,
+        first: Mapping[tuple[int, str], Part],
+        there: Mapping[tuple[int, str], Part],
+        loose: Mapping[int, list[Part]] | None = None,
+    ) -> None:
+        self.first, self.there, self.loose = first, there, loose or {}
         self.asked: list[tuple[int, str]] = []
+        self.searched: dict[int, list[Roi]] = {}
 
     def of_body(self, image: Pyramid, body: PersonDetection, part: str) -> Part | None:
         return self.first.get((number(image), part))
@@ -93,6 +100,10 @@ class Scripted:
         found = self.there.get((number(image), part))
         near = found is not None and np.linalg.norm(found.keypoints - prior, axis=1).max() < 3.0
         return found if near else None
+
+    def hands(self, image: Pyramid, regions: Sequence[Roi]) -> list[Part]:
+        self.searched[number(image)] = list(regions)
+        return self.loose.get(number(image), [])
 
 
 def number(image: Pyramid) -> int:
@@ -109,7 +120,7 @@ def look(
     people = people or {i: [man_in(i)] for i in FRAMES}
     steps: list[str] = []
     found = look_for_parts(people, views, SOURCE, Detector(), reader, steps.append)  # type: ignore[arg-type]
-    assert len(steps) == len(people) * (2 if len(views) else 1)
+    assert len(steps) == len(people) * (3 if len(views) else 1)
     return found
 
 
@@ -127,7 +138,51 @@ def test_hands_that_agree_stay_as_they_were_read() -> None:
         np.testing.assert_array_equal(hand(found[i][0], name), part.keypoints)
         np.testing.assert_allclose(found[i][0].keypoint_score[PARTS[name]], 0.9 * 0.95, rtol=1e-3)
         np.testing.assert_array_equal(found[i][0].keypoints[:33], man_in(i).keypoints)
-    assert reader.asked == []
+    assert reader.asked == [] and reader.searched == {}
+
+
+LOST = MAN.copy()
+LOST[COCO17.index("left_wrist")] += [-0.25, -0.2, 0.35]  # the detector takes his left arm to be bent before him
+
+
+def test_a_hand_found_by_itself_is_the_end_of_an_arm_that_was_lost() -> None:
+    """No hand is where his left arm seems to end; it is found, with his right one, which has an owner already."""
+    there = {key: part for key, part in ALL.items() if key[1] == "right_hand"}
+    loose = {i: [ALL[i, name] for name in HANDS] for i in (0, 2, 3, 5)}
+    reader = Scripted(there, ALL, loose)
+    found = look(reader, people={i: [man_in(i, LOST)] for i in FRAMES})
+    wrist, elbow = BLAZEPOSE33.index("left_wrist"), BLAZEPOSE33.index("left_elbow")
+    for i in FRAMES:
+        np.testing.assert_array_equal(hand(found[i][0], "left_hand"), ALL[i, "left_hand"].keypoints)
+        np.testing.assert_array_equal(hand(found[i][0], "right_hand"), ALL[i, "right_hand"].keypoints)
+        np.testing.assert_array_equal(found[i][0].keypoints[wrist], ALL[i, "left_hand"].keypoints[0])
+        assert found[i][0].keypoint_score[elbow] == pytest.approx(0.3 * 0.9)
+        shown = [region.to_crop(in_frame(HANDS["left_hand"], i)) for region in reader.searched[i]]
+        assert any(((points > 0.1) & (points < 0.9)).all() for points in shown)
+
+
+def test_an_arm_whose_hand_is_known_but_not_seen_ends_nowhere() -> None:
+    """In frame 2 somebody stands before his left hand, and the body's wrist is a guess."""
+    people = {i: [man_in(i, LOST if i == 2 else MAN)] for i in FRAMES}
+    first = {key: part for key, part in ALL.items() if key != (2, "left_hand")}
+    found = look(Scripted(first, {}), people=people)
+    wrist = BLAZEPOSE33.index("left_wrist")
+    assert np.isnan(found[2][0].keypoints[wrist]).all() and found[2][0].keypoint_score[wrist] == 0.0
+    for i in (0, 1, 3, 4, 5):
+        np.testing.assert_array_equal(found[i][0].keypoints[:33], people[i][0].keypoints)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [HANDS["right_hand"] + [0.05, -0.25, 0.3], HANDS["left_hand"] + [0.6, 0.0, 0.3], HANDS["left_hand"][:, [0, 2, 1]]],
+    ids=["the other side", "too far", "not of this arm"],
+)
+def test_a_hand_that_is_not_his_stays_without_an_owner(points: np.ndarray) -> None:
+    there = {key: part for key, part in ALL.items() if key[1] == "right_hand"}
+    right = bool(points[0, 0] < MAN[:, 0].mean())
+    loose = {i: [reading(points, i, right)] for i in FRAMES}
+    found = look(Scripted(there, {}, loose), people={i: [man_in(i, LOST)] for i in FRAMES})
+    assert all(np.isnan(hand(found[i][0], "left_hand")).all() for i in FRAMES)
 
 
 def test_a_hand_that_was_not_read_is_read_at_its_projection() -> None:
