@@ -27,7 +27,7 @@ from mcbench.dataset.people import FittedPeople, unknown_landmarks
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
 from mcbench.fitting.association import associate
-from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, rotation_to_z, up_from_bodies
+from mcbench.fitting.gravity import Gravity, floor_height, floor_plane, lowest_points, rotation_to_z, up_from_bodies
 from mcbench.fitting.keypoint_model import KeypointModel, shipped_calibration
 from mcbench.fitting.outlines import Outlines
 from mcbench.fitting.parts import HANDS, part_of
@@ -71,7 +71,8 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
     keypoints = _keypoint_model(body, detections.keypoint_set, settings)
     fitter = SceneFitter(ReducedBody(body, keypoints.regressor), keypoints, settings, body)
     images = _images(Source.load(context.inputs["source"]), views, detections, settings.outline_views)
-    outlines = None if images is None else Outlines.of_body(body, images)
+    points = _sparse_points(context.inputs["sfm"])
+    outlines = None if images is None else Outlines.of_body(body, images, points)
 
     context.progress(1, 3, "bodies")
     # matrices of 200 rows: more threads of the linear algebra cost more than they bring, and scenes run side by side
@@ -89,7 +90,7 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
     context.progress(2, 3, "world")
     world = Similarity(fit.scale, np.eye(3), np.zeros(3))
     posed = _forward(body, fit.people, Similarity.identity())
-    level, up_source = _level(cameras.up, posed, world.apply(_sparse_points(context.inputs["sfm"])))
+    level, up_source = _level(cameras.up, posed, world.apply(points))
     metric_from_sfm = level.compose(world)
 
     metric_cameras = _metric_cameras(cameras, metric_from_sfm)
@@ -137,12 +138,11 @@ def _level(known_up: Array | None, posed: Posed, points: Array) -> tuple[Similar
     Up is taken from the cameras, else from the floor among the sparse `points` (N, 3), else from the bodies.
     """
     gravity = up_from_bodies(posed.joints) if known_up is None else Gravity(known_up, "cameras")
-    height = posed.vertices @ gravity.up
-    feet = np.take_along_axis(posed.vertices, height.argmin(1)[:, None, None], axis=1)[:, 0]
+    feet = lowest_points(posed.vertices, gravity.up)
     floor = floor_plane(points, gravity, feet) if known_up is None else None
     if floor is not None:
         return Similarity(1.0, rotation_to_z(floor.up), np.array([0.0, 0.0, -floor.height])), "floor"
-    lowest = floor_height(height.min(1))
+    lowest = floor_height(feet @ gravity.up)
     return Similarity(1.0, rotation_to_z(gravity.up), np.array([0.0, 0.0, -lowest])), gravity.source
 
 
@@ -317,4 +317,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 21, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 22, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -6,10 +6,10 @@ nobody moves, so the views in which it is seen from the front tell which colours
 Along the normal of each point of the projected rim, the reading is the place that best parts pixels of those colours,
 inwards, from pixels of others, outwards; where there is no such place, there is no reading.
 
-Rims in front of the own body, behind other people, and near the image's border are left out. The search is led by the
-fit, as in the tracking of articulated bodies by their edges (Drummond and Cipolla, "Real-time tracking of highly
-articulated structures in the presence of noisy measurements", 2001), the decision by colours on either side as in
-Hanek and Beetz, "The contracting curve density algorithm", 2004; both re-derived for many still views.
+Rims in front of the own body, behind other people or furniture, and near the image's border are left out. The search
+is led by the fit, as in the tracking of articulated bodies by their edges (Drummond and Cipolla, "Real-time tracking of
+highly articulated structures in the presence of noisy measurements", 2001), the decision by colours on either side as
+in Hanek and Beetz, "The contracting curve density algorithm", 2004; both re-derived for many still views.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy.spatial import cKDTree
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.fitting.depth_order import DepthOrder
+from mcbench.fitting.furniture import Furniture
 from mcbench.fitting.scene_images import SceneImages
 
 Array = npt.NDArray[np.float64]
@@ -168,6 +169,7 @@ class ContourFinder:
 
     topology: SurfaceTopology
     images: SceneImages
+    furniture: Furniture | None = None
 
     def find(
         self,
@@ -231,6 +233,8 @@ class ContourFinder:
             border = reach + _MARGIN + 1
             keep = ((middle > border) & (middle < size - border)).all(1)
             keep[keep] = order.free_rim(person, view, middle[keep], normal[keep], depth[keep], _CLEAR_PX)
+            if self.furniture is not None:
+                keep[keep] = ~self.furniture.hides(vertices[edge[keep]].mean(1), center)
             chosen = np.flatnonzero(keep)
             cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
             chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]

@@ -63,6 +63,12 @@ def up_from_bodies(joints: Array) -> Gravity:
     return Gravity(_spherical_median(trunk), "trunks")
 
 
+def lowest_points(vertices: Array, up: Array) -> Array:
+    """The lowest point (P, 3) of each of the bodies (P, V, 3)."""
+    lowest = (vertices @ up).argmin(1)
+    return np.asarray(np.take_along_axis(vertices, lowest[:, None, None], axis=1)[:, 0])
+
+
 def floor_plane(points: Array, gravity: Gravity, feet: Array) -> Floor | None:
     """The plane under the people's feet among a scene's sparse points; None where no plane has enough of them.
 

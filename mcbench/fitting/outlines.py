@@ -14,6 +14,8 @@ from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.contours import ContourFinder, SurfaceTopology
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy
+from mcbench.fitting.furniture import Furniture
+from mcbench.fitting.gravity import floor_plane, lowest_points, up_from_bodies
 from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces
 from mcbench.fitting.scene_images import SceneImages
 from mcbench.fitting.state import BodyState, PersonState, stacked
@@ -52,20 +54,39 @@ class Outline:
 
 @dataclass(frozen=True)
 class Outlines:
-    """Looks for outlines of bodies in a scene's images."""
+    """Looks for outlines of bodies in a scene's images.
+
+    Attributes
+    ----------
+    points : (N, 3) sparse points of the scene. furniture : among them, once there are people (`furnished`).
+    """
 
     body: BodyModel
     topology: SurfaceTopology
     limbs: tuple[LimbSurface, ...]
     images: SceneImages
+    points: Array
+    furniture: Furniture | None = None
 
     @classmethod
-    def of_body(cls, body: BodyModel, images: SceneImages) -> Outlines:
-        return cls(body, SurfaceTopology.of_body(body), tuple(limb_surfaces(body)), images)
+    def of_body(cls, body: BodyModel, images: SceneImages, points: Array | None = None) -> Outlines:
+        points = np.zeros((0, 3)) if points is None else points
+        return cls(body, SurfaceTopology.of_body(body), tuple(limb_surfaces(body)), images, points)
 
     def transformed(self, similarity: Similarity) -> Outlines:
-        """The same in the world that `similarity` maps this world to."""
-        return replace(self, images=self.images.transformed(similarity))
+        """The same in the world that `similarity` maps this world to, without furniture."""
+        images, points = self.images.transformed(similarity), similarity.apply(self.points)
+        return replace(self, images=images, points=points, furniture=None)
+
+    def furnished(self, people: Sequence[BodyState]) -> Outlines:
+        """The same, in metres, with what stands before people; without where no floor shows under their feet."""
+        posed = self.body.forward(*stacked(people))
+        gravity = up_from_bodies(self.body.smpl24_joints(posed.joints))
+        floor = floor_plane(self.points, gravity, lowest_points(posed.vertices, gravity.up))
+        if floor is None:
+            return replace(self, furniture=None)
+        surfaces = np.concatenate([self.topology.surface(vertices) for vertices in posed.vertices])
+        return replace(self, furniture=Furniture.of_points(self.points, floor.up, floor.height, surfaces))
 
     def before(self, people: Sequence[BodyState]) -> Look:
         """Everybody, in metres, as they stand before the images now."""
@@ -85,7 +106,7 @@ class Look:
 
     @property
     def _finder(self) -> ContourFinder:
-        return ContourFinder(self.outlines.topology, self.outlines.images)
+        return ContourFinder(self.outlines.topology, self.outlines.images, self.outlines.furniture)
 
     def outline(self, person: int, reach: int) -> Outline:
         """A person's outline, no farther than `reach` px from where it is fitted."""

@@ -491,6 +491,7 @@ class SceneFitter:
         the images do not show is looked for elsewhere before the last round.
         """
         people = dict(people)
+        outlines = outlines.furnished([person.state.body for person in people.values()])
         found: dict[int, Outline] = {}
         for reach in _REACHES_PX:
             if reach == _REACHES_PX[-1]:

@@ -21,7 +21,7 @@ from mcbench.synth.visibility import Caster, joints_seen, vertices_seen
 
 Array = npt.NDArray[np.float64]
 
-#: Pictures taken while the shutter is open, where there is motion blur.
+#: Pictures taken while the shutter is open, where there is motion blur: an odd number, the middle one at the pose.
 _SHUTTER = 3
 _NOISE_TILES = 5
 
@@ -96,10 +96,8 @@ class _Filmed:
         picture = self.renderer.render(pose)
         rgb: npt.NDArray = picture.rgb
         if self.difficulty.exposure > 0:
-            after = self.scene.cam_from_world[min(index + 1, len(self.scene.cam_from_world) - 1)]
-            for step in range(1, _SHUTTER):
-                share = self.difficulty.exposure * step / _SHUTTER
-                rgb = rgb + self.renderer.render(_between(pose, after, share)).rgb
+            for other in shutter_poses(self.scene.cam_from_world, index, self.difficulty.exposure):
+                rgb = rgb + self.renderer.render(other).rgb
             rgb = rgb / _SHUTTER
         if self.difficulty.blur_px > 0:
             rgb = cv2.GaussianBlur(rgb, (0, 0), self.difficulty.blur_px)
@@ -183,6 +181,21 @@ def _face_vertices(rig: AnnyRig) -> npt.NDArray[np.bool_]:
     head = rig.part == PARTS.index("head")
     eyes = template[rig.skinning[:, [rig.bone("eye.L"), rig.bone("eye.R")]].sum(1) > 0.5]
     return np.asarray(head & (template[:, 1] < eyes[:, 1].max() + 0.03) & (template[:, 2] < eyes[:, 2].max() + 0.05))
+
+
+def shutter_poses(poses: Array, index: int, exposure: float) -> list[Array]:
+    """Poses (3, 4) of the camera while the shutter is open, but for the frame's own, which is in their middle.
+
+    poses : (F, 3, 4) of the frames; before the first and after the last the camera goes on as it went.
+    exposure : how long it is open, in frames.
+    """
+    found = []
+    for step in range(-(_SHUTTER // 2), _SHUTTER // 2 + 1):
+        if step != 0 and len(poses) > 1:
+            time = index + exposure * step / _SHUTTER
+            before = int(np.clip(np.floor(time), 0, len(poses) - 2))
+            found.append(_between(poses[before], poses[before + 1], time - before))
+    return found or [poses[index]] * (_SHUTTER - 1)
 
 
 def _between(a: Array, b: Array, share: float) -> Array:

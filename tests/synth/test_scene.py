@@ -7,6 +7,7 @@ import pytest
 
 from mcbench.cameras.camera import camera_center
 from mcbench.synth.camera_path import PathSettings, look_at, sample_path
+from mcbench.synth.clip import shutter_poses
 from mcbench.synth.difficulty import DIFFICULTIES
 from mcbench.synth.people import collides
 from mcbench.synth.scene import sample_scene
@@ -78,3 +79,16 @@ def test_planted_failures_are_what_they_say():
     mover = draw("easy", 1, people=2, plant="moving_person")
     assert np.linalg.norm(mover.moved[-1, 0]) == pytest.approx(0.5)
     assert not mover.moved[:, 1].any()
+
+
+@pytest.mark.parametrize("index", [0, 3, 7])
+def test_a_frame_is_exposed_about_its_pose(index):
+    """A camera that goes along evenly has been, on average, where the truth says that it was."""
+    centres = np.stack([0.1 * np.arange(8), np.full(8, -4.0), np.full(8, 1.5)], axis=1)
+    poses = look_at(centres, np.add(centres, [0.0, 1.0, 0.0]))
+    others = shutter_poses(poses, index, 0.6)
+    middle = np.mean([camera_center(pose) for pose in others], axis=0)
+    np.testing.assert_allclose(middle, centres[index], atol=1e-12)
+    spread = np.ptp([camera_center(pose)[0] for pose in others])
+    assert 0.02 < spread < 0.06  # less than the way while the shutter is open
+    np.testing.assert_array_equal(shutter_poses(poses[:1], 0, 0.6), [poses[0]] * len(others))
