@@ -29,6 +29,7 @@ _COMMANDS = {
     "evaluate": "evaluate",
     "audit": "audit",
     "calibrate": "calibrate",
+    "pseudo-label": "pseudo_label",
     "verify": "verify",
     "weights": "weights",
     "body": "body",
