@@ -30,6 +30,7 @@ _COMMANDS = {
     "audit": "audit",
     "calibrate": "calibrate",
     "pseudo-label": "pseudo_label",
+    "eval-dope": "eval_dope",
     "verify": "verify",
     "weights": "weights",
     "body": "body",
