@@ -16,14 +16,16 @@ from __future__ import annotations
 import numpy as np
 
 from mcbench.experts.base import PersonDetection
-from mcbench.experts.crops import Pyramid, Roi, search_regions
+from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.finders import PartFinder, SsdDetector
 from mcbench.experts.litert import LiteRtModel
 from mcbench.experts.parts import Part, PartLandmark
-from mcbench.experts.ssd import SsdDetections, anchor_centers, decode, weighted_suppression
 from mcbench.experts.weights import weight_path
 from mcbench.joints import BLAZEPOSE33, HAND21
 
 PALM, LANDMARK = "palm_detection_full.tflite", "hand_landmark_full.tflite"
+#: What finds and reads hands.
+HAND_MODELS = (PALM, LANDMARK)
 _STRIDES = (8, 16, 16, 16)
 _MIN_PALM = 0.4
 # Of the palm detector's seven points, the wrist and the base of the middle finger.
@@ -73,22 +75,11 @@ class HandLandmark(PartLandmark):
         return Roi(turned.rotation @ center, _MARGIN * float((high - low).max()), turned.angle)
 
 
-class HandFinder:
+class HandFinder(PartFinder):
     """Finds hands anywhere, those that are large enough for the palm detector."""
 
     def __init__(self, landmark: HandLandmark) -> None:
-        self._landmark = landmark
-        self._model = LiteRtModel(weight_path(PALM))
-        self._anchors = anchor_centers(self._model.size, _STRIDES)
-
-    def __call__(self, image: Pyramid) -> list[Part]:
-        """The hands in an image, each once, by falling score."""
-        size, found = self._model.size, []
-        for region in search_regions(*image.size):
-            raw, logits = self._model(image.crop(region, size) / 255.0)
-            found.append(weighted_suppression(decode(raw, logits, self._anchors, _MIN_PALM)).placed(region, size))
-        palms = weighted_suppression(SsdDetections.concatenate(found))
-        return self._landmark.read_all(image, map(palm_region, palms.box, palms.keypoints))
+        super().__init__(landmark, [SsdDetector(PALM, _STRIDES, signed=False)], _MIN_PALM, palm_region)
 
 
 def body_hand_region(body: PersonDetection, side: str) -> Roi | None:

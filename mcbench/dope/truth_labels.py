@@ -1,0 +1,153 @@
+"""Labels of rendered images from their exact truth (`docs/formats.md`, mcbench-truth/1).
+
+What a camera sees of a part decides whether it is labelled at all, and how sure each joint is. A joint that is hidden
+keeps its place, in 2D and in 3D, at a lower confidence; one outside the image keeps it at confidence 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from mcbench.body.model import BodyModel
+from mcbench.cameras.camera import Camera, transform
+from mcbench.dataset.label_shards import Labelled
+from mcbench.dataset.media_source import video_source
+from mcbench.dataset.truth import SceneTruth
+from mcbench.dope.people import KINDS, PartPose, WholeBody, about_root, box_round
+from mcbench.errors import InputError
+from mcbench.joints import DOPE13, FACE68_CONTOUR, FACE84_OF_FACE68, SMPL24, mapping
+
+Array = npt.NDArray[np.float64]
+
+#: A body is labelled where so many of its 13 joints are visible; the head is, where SMPL's joint of the head is.
+MIN_BODY_JOINTS = 4
+#: A hand or a face is labelled where so much of its length is visible, and so many px.
+MIN_SHARE, MIN_PX = 0.5, 16.0
+#: A face is labelled where so many of its points look towards the camera: about half of them do in profile.
+MIN_FACING = 1 / 3
+#: Confidence of a joint inside the image that something hides; that of a visible one is 1.
+HIDDEN = 0.5
+_SMPL_HEAD = SMPL24.index("head")
+
+
+class TruthLabels:
+    """Makes labels of truth.
+
+    Parameters
+    ----------
+    body : of whose topology the truth's vertices are. Limbs and head are its `coco17` keypoints, the head between the
+        ears, and the contour of the face its landmarks. Truth without such vertices has the limbs of `smpl24`, no head
+        and no contour.
+    """
+
+    def __init__(self, body: BodyModel) -> None:
+        ears = [body.keypoints[f"{side}_ear"] for side in ("left", "right")]
+        limbs = [body.keypoints[name] for name in DOPE13.joints[:-1]]
+        self._body13 = sparse.csr_matrix(sparse.vstack([*limbs, (ears[0] + ears[1]) / 2]))
+        self._contour = sparse.csr_matrix(sparse.vstack([body.keypoints[f"face_{i}"] for i in range(FACE68_CONTOUR)]))
+
+    def people(self, truth: SceneTruth, frame: int) -> list[WholeBody]:
+        """The labels of a frame (by its position in the clip)."""
+        found = [self._person(truth, frame, person) for person in range(len(truth.person_id))]
+        return [WholeBody.of(parts) for parts in found if parts]
+
+    def _person(self, truth: SceneTruth, frame: int, person: int) -> dict[str, PartPose]:
+        view = _View(truth, frame, person)
+        body13, contour = self._points(truth, person)
+        parts: dict[str, PartPose] = {}
+        visible = _body_visible(truth.joints_visible[frame, person])
+        if (visible & np.isfinite(body13).all(axis=1)).sum() >= MIN_BODY_JOINTS:
+            parts["body"] = view.part("body", body13, np.where(visible, 1.0, HIDDEN))
+        for side, name in enumerate(("left_hand", "right_hand")):
+            hand = view.seen("hand", truth.hands[person, side], truth.hands_px[frame, person, side])
+            if hand is not None:
+                parts[name] = hand
+        face68 = np.concatenate([contour, truth.face[person]])
+        face84 = face68[np.array(FACE84_OF_FACE68)].mean(axis=1)
+        face = view.seen("face", face84, truth.face_px[frame, person], turned_from=body13[-1])
+        if face is not None:
+            parts["face"] = face
+        return parts
+
+    def _points(self, truth: SceneTruth, person: int) -> tuple[Array, Array]:
+        """The body's 13 joints and the 17 of the face's contour, in the clip's first frame."""
+        vertices = truth.vertices[person]
+        if len(vertices) == self._body13.shape[1]:
+            return np.asarray(self._body13 @ vertices), np.asarray(self._contour @ vertices)
+        body13 = np.full((len(DOPE13), 3), np.nan)
+        for source, target in mapping("smpl24", "dope13"):
+            body13[target] = truth.joints[person, source]
+        body13[-1] = np.nan  # SMPL's joint of the head lies below the ears
+        return body13, np.full((FACE68_CONTOUR, 3), np.nan)
+
+
+class _View:
+    """A person before the camera of a frame."""
+
+    def __init__(self, truth: SceneTruth, frame: int, person: int) -> None:
+        K = truth.K[frame]
+        self._camera = Camera("PINHOLE", *truth.image_size, (K[0, 0], K[1, 1], K[0, 2], K[1, 2]))
+        self._cam_from_world, self._moved = truth.cam_from_world[frame], truth.moved[frame, person]
+
+    def part(self, kind: str, points: Array, confidence: Array) -> PartPose:
+        """A part whose points (J, 3) are as in the first frame."""
+        in_camera = transform(self._cam_from_world, points + self._moved)
+        pose2d = self._camera.project(in_camera)
+        with np.errstate(invalid="ignore"):
+            inside = ((pose2d >= 0) & (pose2d <= [self._camera.width, self._camera.height])).all(axis=1)
+        confidence = np.where(inside, confidence, 0.0)
+        return PartPose(1.0, pose2d, about_root(kind, in_camera), confidence, box_round(pose2d, confidence))
+
+    def seen(self, kind: str, points: Array, seen_px: float, turned_from: Array | None = None) -> PartPose | None:
+        """A hand or a face of which a length is visible; None where that is too little.
+
+        Its joints are as sure as that share of its length. Those of a face that look away from the camera, as seen from
+        the middle of the head, are hidden.
+        """
+        if not np.isfinite(points).any():
+            return None
+        part = self.part(kind, points, np.ones(len(points)))
+        known = part.pose2d[np.isfinite(part.pose2d).all(axis=1)]
+        if not len(known) or seen_px < MIN_PX:
+            return None
+        share = float(seen_px / max(np.ptp(known, axis=0).max(), 1e-9))
+        if share < MIN_SHARE:
+            return None
+        confidence = np.full(len(points), min(1.0, share))
+        if turned_from is not None and np.isfinite(turned_from).all():
+            in_camera = transform(self._cam_from_world, np.concatenate([points, turned_from[None]]) + self._moved)
+            outwards = in_camera[:-1] - in_camera[-1]
+            away = (outwards * in_camera[:-1]).sum(axis=1) > 0
+            if away.mean() > 1 - MIN_FACING:
+                return None
+            confidence[away] *= HIDDEN
+        return self.part(kind, points, confidence)
+
+
+def _body_visible(joints_visible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(13,) of `dope13` from (24,) of `smpl24`: both name limbs and head alike."""
+    visible = np.zeros(len(DOPE13), dtype=bool)
+    for source, target in mapping("smpl24", "dope13"):
+        visible[target] = joints_visible[source]
+    return visible
+
+
+def labelled_frames(labels: TruthLabels, truth: SceneTruth, clip: Path, every: int = 1) -> Iterator[Labelled]:
+    """Every so many frames of a clip with their labels; keys are the clip's stem and the frame's position.
+
+    Raises
+    ------
+    InputError : the clip does not decode, or has another number of frames than its truth (reason `other_clip`).
+    """
+    source = video_source(clip, every)
+    if source.decode_index and source.decode_index[-1] >= len(truth.K):
+        raise InputError(f"has more frames than the {len(truth.K)} of its truth", path=clip, reason="other_clip")
+    for frame, image in source.images():
+        position = source.decode_index[frame.index]
+        key = f"{clip.stem.replace('.', '_')}_{position:06d}"
+        yield Labelled(image, labels.people(truth, position), frozenset(KINDS), key)
