@@ -12,7 +12,6 @@ import torch
 
 from mcbench.dope.boxes import iou
 from mcbench.dope.public_checkpoint import load_public
-from mcbench.errors import InputError
 
 
 def made_of(name: str, shape: list[int]) -> torch.Tensor:
