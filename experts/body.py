@@ -66,7 +66,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/3"
+    version = f"mediapipe-{MEDIAPIPE.version}/4"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mcbench.cameras.scale import image_scale
 from mcbench.experts.base import PersonDetection
 from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.finders import PartFinder, SsdDetector
@@ -97,13 +98,7 @@ def body_hand_region(body: PersonDetection, side: str) -> Roi | None:
 
 def px_per_metre(body: PersonDetection) -> float:
     """How large a body is in the image, by its keypoints in the image and in space; NaN where too few are known."""
-    known = np.isfinite(body.keypoints).all(axis=1) & np.isfinite(body.keypoints3d).all(axis=1)
-    best = np.flatnonzero(known & (body.keypoint_score > 0))
-    best = best[np.argsort(-body.keypoint_score[best], kind="stable")][:_SURE_KEYPOINTS]
-    if len(best) < 2:
-        return float("nan")
-    in_image, in_space = body.keypoints[best], body.keypoints3d[best, :2]
-    return float(np.sqrt(in_image.var(axis=0).sum() / max(in_space.var(axis=0).sum(), 1e-12)))
+    return image_scale(body.keypoints, body.keypoints3d, body.keypoint_score, _SURE_KEYPOINTS)
 
 
 def palm_region(box: np.ndarray, keypoints: np.ndarray) -> Roi:
