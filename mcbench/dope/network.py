@@ -88,8 +88,11 @@ class PartPredictor(nn.Module):
         super().__init__()
         for kind in KINDS:
             count = classes[kind]
+            pose = nn.Linear(channels, count * len(JOINTS[kind]) * 5)
+            nn.init.normal_(pose.weight, std=0.001)  # anchor poses themselves, to start from
+            nn.init.zeros_(pose.bias)
             self.add_module(f"{kind}_cls_score", nn.Linear(channels, count + 1))
-            self.add_module(f"{kind}_pose_pred", nn.Linear(channels, count * len(JOINTS[kind]) * 5))
+            self.add_module(f"{kind}_pose_pred", pose)
 
     def forward(self, described: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         """Logits (N, K + 1) and what is said of poses (N, K * J * 5): of each class 2D of all joints, then 3D."""
@@ -130,7 +133,8 @@ class Dope(nn.Module):
             resnet = ResNet50()
             self.backbone: nn.Module = ResNetBackbone(resnet)
             head: ResNetHead | SmallHead = ResNetHead(resnet)
-            proposals, strides, channels = _RESNET_PROPOSALS, ResNetBackbone.strides, ResNetBackbone.channels
+            proposals, channels = _RESNET_PROPOSALS, ResNetBackbone.channels
+            strides: tuple[int, ...] = ResNetBackbone.strides
             self.mean, self.std, self.samples = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 2
         else:
             self.backbone, head = SmallBackbone(), SmallHead(KINDS)

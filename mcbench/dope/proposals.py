@@ -13,6 +13,8 @@ from mcbench.dope.boxes import clip, decode, kept_by_nms
 
 #: Boxes with a shorter side, px, are no proposals.
 _MIN_SIDE = 1e-3
+#: Logit of objectness to start from: few anchors hold a part, and a fair start would drown them.
+_RARE = -4.6
 #: Rounds of suppression in a traced graph: longer chains of boxes that suppress one another are not seen.
 _TRACED_ROUNDS = 12
 
@@ -47,6 +49,10 @@ class ProposalHead(nn.Module):
         self.conv = nn.Sequential(nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU()))
         self.cls_logits = nn.Conv2d(channels, groups * anchors[0], 1)
         self.bbox_pred = nn.Conv2d(channels, groups * anchors[0] * 4, 1)
+        for layer in (self.cls_logits, self.bbox_pred):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.cls_logits.bias, _RARE)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.conv(x)
@@ -127,6 +133,6 @@ def _top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The best `count` of (A,) logits, or all of them where there are fewer, by falling value, and where they are."""
     if torch.jit.is_tracing():  # ONNX has no stable sort
         limit = torch.minimum(torch.as_tensor(logits.shape[0]), torch.tensor(count))
-        return logits.topk(limit)  # type: ignore[call-overload]
+        return logits.topk(limit)  # type: ignore[arg-type]
     values, where = logits.sort(descending=True, stable=True)
     return values[:count], where[:count]

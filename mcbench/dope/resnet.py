@@ -41,24 +41,26 @@ class ResNet50(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = BatchNorm(64)
-        inputs = 64
-        for stage, (blocks, width) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), start=1):
-            layers = []
-            for block in range(blocks):
-                layers.append(Bottleneck(inputs, width, 2 if block == 0 and stage > 1 else 1))
-                inputs = 4 * width
-            self.add_module(f"layer{stage}", nn.Sequential(*layers))
+        self.layer1 = _stage(64, 64, 3, 1)
+        self.layer2 = _stage(256, 128, 4, 2)
+        self.layer3 = _stage(512, 256, 6, 2)
+        self.layer4 = _stage(1024, 512, 3, 2)
         self.fc = nn.Linear(DESCRIPTION, 1000)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 1024, H / 16, W / 16) of images (B, 3, H, W)."""
         x = torch.relu(self.bn1(self.conv1(x)))
         x = nn.functional.max_pool2d(x, 3, 2, 1)
-        return self.layer3(self.layer2(self.layer1(x)))
+        return torch.as_tensor(self.layer3(self.layer2(self.layer1(x))))
 
     def describe(self, x: Tensor) -> Tensor:
         """(N, 2048) of the features (N, 1024, h, w) of regions."""
-        return self.layer4(x).mean(dim=3).mean(dim=2)
+        return torch.as_tensor(self.layer4(x)).mean(dim=3).mean(dim=2)
+
+
+def _stage(inputs: int, width: int, blocks: int, stride: int) -> nn.Sequential:
+    rest = [Bottleneck(4 * width, width, 1) for _ in range(blocks - 1)]
+    return nn.Sequential(Bottleneck(inputs, width, stride), *rest)
 
 
 class ResNetBackbone(nn.Module):

@@ -10,7 +10,7 @@ means, which see every cell of a large body's region where two samples a bin wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,11 @@ class Convolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn(self.conv(x if self.pad is None else functional.pad(x, self.pad)))
         return x.clamp(0, 6) if self.act else x
+
+    def load(self, weights: Mapping[str, Tensor], conv: str, bn: str) -> None:
+        """Take the weights of a convolution and a normalisation of these names."""
+        self.conv.load_state_dict({"weight": weights[f"{conv}.weight"]})
+        self.bn.load_state_dict({name: weights[f"{bn}.{name}"] for name in self.bn.state_dict()})
 
 
 class InvertedResidual(nn.Module):
@@ -97,20 +102,17 @@ class SmallBackbone(nn.Module):
         larger = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
         return [self.mix[0](self.fine(fine) + larger), self.mix[1](coarse)]
 
-    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
+    def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
         """Take the weights of an EfficientNet-Lite0 as `efficientnet-lite-pytorch` names them; those of later stages
         are left. Raises KeyError or RuntimeError where they are not that."""
-        names = {"stem": ("_conv_stem", "_bn0")}
+        self.stem.load(weights, "_conv_stem", "_bn0")
         for index, block in enumerate(self.blocks):
+            assert isinstance(block, InvertedResidual)
             at = f"_blocks.{index}."
             if block.expand is not None:
-                names[f"blocks.{index}.expand"] = at + "_expand_conv", at + "_bn0"
-            names[f"blocks.{index}.filter"] = at + "_depthwise_conv", at + "_bn1"
-            names[f"blocks.{index}.project"] = at + "_project_conv", at + "_bn2"
-        for own, (conv, bn) in names.items():
-            module = self.get_submodule(own)
-            module.conv.load_state_dict({"weight": weights[f"{conv}.weight"]})
-            module.bn.load_state_dict({k: weights[f"{bn}.{k}"] for k in module.bn.state_dict()})
+                block.expand.load(weights, at + "_expand_conv", at + "_bn0")
+            block.filter.load(weights, at + "_depthwise_conv", at + "_bn1")
+            block.project.load(weights, at + "_project_conv", at + "_bn2")
 
 
 class SmallHead(nn.Module):

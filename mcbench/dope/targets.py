@@ -1,0 +1,115 @@
+"""What a training image says to the network: the boxes and poses of its parts, by kind, and what it says nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mcbench.dope.anchor_poses import is_upper
+from mcbench.dope.network import DopeConfig
+from mcbench.dope.people import JOINTS, KINDS, PartPose, WholeBody, kind_of
+
+
+@dataclass(frozen=True)
+class KindTargets:
+    """The G parts of a kind in an image.
+
+    Attributes
+    ----------
+    boxes : (G, 4) px. pose2d : (G, J, 2) px. pose3d : (G, J, 3) in units of the network. All finite.
+    weight : (G, J, 5) confidence of each coordinate, 0 where unknown.
+    left, upper : (G,) bool, whether it is a left hand, an upper body.
+    ignored : (I, 4) px, where nothing is asked of the network: parts that are cut off or too small.
+    """
+
+    boxes: Tensor
+    pose2d: Tensor
+    pose3d: Tensor
+    weight: Tensor
+    left: Tensor
+    upper: Tensor
+    ignored: Tensor
+
+    def to(self, device: torch.device | str) -> KindTargets:
+        return KindTargets(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+#: Targets of an image by kind; a kind that nobody looked for in it is absent, and has no loss.
+ImageTargets = Mapping[str, KindTargets]
+
+
+def image_targets(
+    people: Sequence[WholeBody],
+    labelled: Collection[str],
+    config: DopeConfig,
+    ignored: Mapping[str, Sequence[npt.NDArray[np.float64]]] | None = None,
+) -> dict[str, KindTargets]:
+    """The targets of an image, of the kinds that are labelled in it."""
+    found: dict[str, list[tuple[str, PartPose]]] = {kind: [] for kind in KINDS if kind in labelled}
+    for person in people:
+        for name, part in person.parts.items():
+            if kind_of(name) in found and np.isfinite(part.box).all() and (part.box[2:] > part.box[:2]).all():
+                found[kind_of(name)].append((name, part))
+    blank = ignored or {}
+    return {kind: _kind_targets(kind, parts, config, blank.get(kind, ())) for kind, parts in found.items()}
+
+
+def _kind_targets(
+    kind: str,
+    parts: Sequence[tuple[str, PartPose]],
+    config: DopeConfig,
+    ignored: Sequence[npt.NDArray[np.float64]],
+) -> KindTargets:
+    joints = len(JOINTS[kind])
+    pose2d = np.array([p.pose2d for _, p in parts], dtype=np.float64).reshape(-1, joints, 2)
+    pose3d = np.array([p.pose3d for _, p in parts], dtype=np.float64).reshape(-1, joints, 3) / config.units[kind]
+    confidence = np.array([p.confidence for _, p in parts], dtype=np.float64).reshape(-1, joints, 1)
+    both = np.concatenate([pose2d, pose3d], axis=2)
+    weight = np.where(np.isfinite(both), confidence, 0.0)
+
+    def tensor(values: npt.ArrayLike, *shape: int) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32).reshape(shape))
+
+    return KindTargets(
+        tensor([p.box for _, p in parts], -1, 4),
+        torch.from_numpy(np.nan_to_num(pose2d).astype(np.float32)),
+        torch.from_numpy(np.nan_to_num(pose3d).astype(np.float32)),
+        torch.from_numpy(weight.astype(np.float32)),
+        torch.tensor([name == "left_hand" for name, _ in parts], dtype=torch.bool),
+        torch.tensor([kind == "body" and is_upper(p) for _, p in parts], dtype=torch.bool),
+        tensor(list(ignored), -1, 4),
+    )
+
+
+def allowed(kind: str, targets: KindTargets, config: DopeConfig) -> Tensor:
+    """(G, K) which anchor poses may stand for each part: those of its side or of its kind of body."""
+    index = torch.arange(config.classes[kind], device=targets.boxes.device)
+    if kind == "hand":
+        return (index >= config.left_from)[None] == targets.left[:, None]
+    if kind == "body" and 0 < config.upper_from < config.classes["body"]:
+        return (index >= config.upper_from)[None] == targets.upper[:, None]
+    return torch.ones(len(targets.boxes), config.classes[kind], dtype=torch.bool, device=index.device)
+
+
+def anchor_distances(targets: KindTargets, anchors: Tensor) -> Tensor:
+    """(G, K) mean joint distance of parts to anchor poses (K, J, 5), over 3D where it is known, else 2D in box sizes.
+
+    Weighted by confidence.
+    """
+    extent = (targets.boxes[:, 2:] - targets.boxes[:, :2])[:, None]
+    flat = (targets.pose2d - targets.boxes[:, None, :2]) / extent
+    gaps = []
+    for pose, anchor, weight in (
+        (targets.pose3d, anchors[..., 2:], targets.weight[..., 2:]),
+        (flat, anchors[..., :2], targets.weight[..., :2]),
+    ):
+        joint = weight.amin(dim=-1)[:, None]  # (G, 1, J)
+        gap = (pose[:, None] - anchor[None]).norm(dim=-1)
+        gaps.append(((gap * joint).sum(dim=-1) / joint.sum(dim=-1).clamp(min=1e-6), joint.sum(dim=-1) > 0))
+    (deep, has_deep), (shallow, _) = gaps
+    return torch.where(has_deep, deep, shallow)
