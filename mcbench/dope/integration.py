@@ -24,6 +24,8 @@ _LOWER = [DOPE13.index(f"{side}_{joint}") for side in ("left", "right") for join
 _SPREAD = 0.12
 #: Hypotheses looked at, the best ones: bounds time and memory.
 _MOST = 2000
+#: Parts of a kind told of one image at most.
+_MOST_PARTS = 200
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def integrate(
     left = np.zeros(classes, dtype=bool) if left is None else left
     pool = _Pool.of(found, settings)
     candidates = []
-    while len(pool.score):
+    while len(pool.score) and len(candidates) < _MOST_PARTS:
         weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
         best = int(weight.argmax())
         one = pool.about_the_same(best, settings)
@@ -179,15 +181,17 @@ def _mean(
 
 def _distinct(candidates: list[Candidate], settings: IntegrationSettings) -> list[Candidate]:
     """Candidates, best first, without those that tell of a better one's part again."""
-    kept: list[Candidate] = []
-    for one in candidates:
-        again = any(
-            box_iou(other.pose.box, one.pose.box[None])[0] >= settings.overlap
-            and _distance(one.pose.pose2d, other.pose.pose2d) <= settings.near * _size(other.pose.box)
-            for other in kept
-        )
-        if not again:
-            kept.append(one)
+    if not candidates:
+        return []
+    boxes = np.array([c.pose.box for c in candidates])
+    poses = np.array([c.pose.pose2d for c in candidates])
+    left = np.ones(len(candidates), dtype=bool)
+    kept = []
+    for index, candidate in enumerate(candidates):
+        if left[index]:
+            kept.append(candidate)
+            again = box_iou(boxes[index], boxes) >= settings.overlap
+            left &= ~(again & (_distance(poses, poses[index]) <= settings.near * _size(boxes[index])))
     return kept
 
 
