@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from mcbench.dope.boxes import iou
+from mcbench.dope.detector import public_hand_order
 from mcbench.dope.public_checkpoint import load_public
+from mcbench.errors import InputError
+from mcbench.joints import HAND21
 
 
 def made_of(name: str, shape: list[int]) -> torch.Tensor:
@@ -71,3 +74,46 @@ def test_gives_the_reference_outputs(reference: Path, released: dict, tmp_path: 
         np.testing.assert_allclose(part.scores[which], expected[f"{kind}_scores"], atol=1e-3)
         np.testing.assert_allclose(part.pose2d[which], expected[f"{kind}_pose2d"], atol=0.05)
         np.testing.assert_allclose(part.pose3d[which], expected[f"{kind}_pose3d"], atol=1e-3)
+    assert [int(network.config.upper_from), network.config.left_from, network.config.bases_first] == [10, 5, True]
+
+
+class Evil:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self) -> tuple:
+        return (print, ("unpickled",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": {}, "dope_kwargs": {"num_anchor_poses": {"body": 2, "hand": 2, "face": 2}}},
+        {"state_dict": {"x": torch.zeros(1)}, "dope_kwargs": {"num_anchor_poses": {"body": 2, "hand": 2, "face": 2}}},
+        {"state_dict": {}},
+        {"state_dict": {}, "dope_kwargs": {"num_anchor_poses": 3}},
+        [1, 2],
+        Evil(),
+    ],
+    ids=["empty", "unknown entry", "no settings", "odd settings", "no dictionary", "code"],
+)
+def test_what_is_no_checkpoint_is_told_so(tmp_path: Path, content: object, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(InputError) as caught:
+        load_public(saved(tmp_path / "x.pth", content))
+    assert caught.value.reason == "bad_checkpoint"
+    assert "unpickled" not in capsys.readouterr().out
+
+
+def test_damaged_and_missing_files(tmp_path: Path) -> None:
+    whole = saved(tmp_path / "x.pth", {"state_dict": {}}).read_bytes()
+    (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.pth").write_bytes(b"")
+    for name, reason in (("cut", "bad_checkpoint"), ("empty", "empty_file"), ("none", "missing_file")):
+        with pytest.raises(InputError) as caught:
+            load_public(tmp_path / f"{name}.pth")
+        assert caught.value.reason == reason
+
+
+def test_public_hands_come_bases_first() -> None:
+    names = ["wrist", *(f"{finger}_1" for finger in ("thumb", "index", "middle", "ring", "pinky"))]
+    names += [f"{finger}_{i}" for finger in ("thumb", "index", "middle", "ring", "pinky") for i in (2, 3, 4)]
+    assert tuple(names[i] for i in public_hand_order()) == HAND21.joints
