@@ -29,6 +29,7 @@ _COMMANDS = {
     "evaluate": "evaluate",
     "audit": "audit",
     "calibrate": "calibrate",
+    "pseudo-label": "pseudo_label",
     "train-dope": "train_dope",
     "dope": "dope",
     "export-dope": "export_dope",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mcbench.dope.joining import Hand, join
-from mcbench.dope.people import KINDS, PartPose, WholeBody, about_root, box_round
+from mcbench.dope.people import KINDS, PartPose, WholeBody, about_root, box_round, only
 from mcbench.errors import UsageError
 from mcbench.experts import body, face, hand
 from mcbench.experts.base import PersonDetection
@@ -80,7 +80,7 @@ class Ensemble:
             [Hand(_part_pose("hand", part), float(part.handedness or 0.0)) for part in distinct_parts(hands)],
             [_part_pose("face", part) for part in distinct_parts(faces)] if "face" in self.kinds else [],
         )
-        return people if "body" in self.kinds else _without_bodies(people)
+        return people if "body" in self.kinds else only(people, self.kinds)
 
     def _read(self, image: Pyramid, person: PersonDetection, *parts: str) -> list[Part]:
         return [part for name in parts if (part := self._reader.of_body(image, person, name)) is not None]
@@ -95,11 +95,6 @@ def _weights(name: str) -> dict[str, str]:
         "licence": package.licence,
         "origin": package.origin,
     }
-
-
-def _without_bodies(people: list[WholeBody]) -> list[WholeBody]:
-    parts = [{name: part for name, part in person.parts.items() if name != "body"} for person in people]
-    return [WholeBody.of(own) for own in parts if own]
 
 
 def _face68(part: Part) -> Part:

@@ -94,7 +94,7 @@ def integrate(
     upper = np.zeros(classes, dtype=bool) if upper is None else upper
     left = np.zeros(classes, dtype=bool) if left is None else left
     pool = _Pool.of(found, settings)
-    candidates = []
+    candidates: list[Candidate] = []
     while len(pool.score) and len(candidates) < _MOST_PARTS:
         weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
         best = int(weight.argmax())

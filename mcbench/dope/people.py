@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def box_round(pose2d: npt.ArrayLike, confidence: npt.ArrayLike | None = None) ->
     return np.concatenate([used.min(axis=0), used.max(axis=0)]) if len(used) else np.full(4, np.nan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PartPose:
     """A body, a hand or a face in an image; px of that image, centres of pixels at +0.5.
 
@@ -75,7 +75,7 @@ class PartPose:
         return float((self.box[2:] - self.box[:2]).max())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WholeBody:
     """A person in an image: the parts of it that were seen. A lone hand or face is a person with only that part.
 
@@ -122,6 +122,12 @@ class WholeBody:
             values = np.full((count, width), np.nan) if part is None else getattr(part, field)
             rows.append(np.reshape(values, (count, width)))
         return np.concatenate(rows)
+
+
+def only(people: Sequence[WholeBody], kinds: Collection[str]) -> list[WholeBody]:
+    """People with their parts of some kinds alone; who has none of them is left out."""
+    parts = [{name: part for name, part in person.parts.items() if kind_of(name) in kinds} for person in people]
+    return [WholeBody.of(own) for own in parts if own]
 
 
 def to_json(people: Sequence[WholeBody]) -> list[dict[str, Any]]:

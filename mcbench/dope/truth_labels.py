@@ -14,25 +14,24 @@ import numpy.typing as npt
 from scipy import sparse
 
 from mcbench.body.model import BodyModel
-from mcbench.cameras.camera import Camera, transform
+from mcbench.cameras.camera import Camera
 from mcbench.dataset.label_shards import Labelled
 from mcbench.dataset.media_source import video_source
 from mcbench.dataset.truth import SceneTruth
-from mcbench.dope.people import KINDS, PartPose, WholeBody, about_root, box_round
+from mcbench.dope.people import KINDS, PartPose, WholeBody
+from mcbench.dope.projected import (
+    HIDDEN,
+    MIN_BODY_JOINTS,
+    MIN_FACING,
+    MIN_PX,
+    MIN_SHARE,
+    looking_away,
+    projected_part,
+)
 from mcbench.errors import InputError
-from mcbench.joints import DOPE13, FACE68_CONTOUR, FACE84_OF_FACE68, SMPL24, mapping
+from mcbench.joints import DOPE13, FACE68_CONTOUR, FACE84_OF_FACE68, mapping
 
 Array = npt.NDArray[np.float64]
-
-#: A body is labelled where so many of its 13 joints are visible; the head is, where SMPL's joint of the head is.
-MIN_BODY_JOINTS = 4
-#: A hand or a face is labelled where so much of its length is visible, and so many px.
-MIN_SHARE, MIN_PX = 0.5, 16.0
-#: A face is labelled where so many of its points look towards the camera: about half of them do in profile.
-MIN_FACING = 1 / 3
-#: Confidence of a joint inside the image that something hides; that of a visible one is 1.
-HIDDEN = 0.5
-_SMPL_HEAD = SMPL24.index("head")
 
 
 class TruthLabels:
@@ -96,12 +95,7 @@ class _View:
 
     def part(self, kind: str, points: Array, confidence: Array) -> PartPose:
         """A part whose points (J, 3) are as in the first frame."""
-        in_camera = transform(self._cam_from_world, points + self._moved)
-        pose2d = self._camera.project(in_camera)
-        with np.errstate(invalid="ignore"):
-            inside = ((pose2d >= 0) & (pose2d <= [self._camera.width, self._camera.height])).all(axis=1)
-        confidence = np.where(inside, confidence, 0.0)
-        return PartPose(1.0, pose2d, about_root(kind, in_camera), confidence, box_round(pose2d, confidence))
+        return projected_part(kind, points + self._moved, self._camera, self._cam_from_world, confidence)
 
     def seen(self, kind: str, points: Array, seen_px: float, turned_from: Array | None = None) -> PartPose | None:
         """A hand or a face of which a length is visible; None where that is too little.
@@ -119,10 +113,8 @@ class _View:
         if share < MIN_SHARE:
             return None
         confidence = np.full(len(points), min(1.0, share))
-        if turned_from is not None and np.isfinite(turned_from).all():
-            in_camera = transform(self._cam_from_world, np.concatenate([points, turned_from[None]]) + self._moved)
-            outwards = in_camera[:-1] - in_camera[-1]
-            away = (outwards * in_camera[:-1]).sum(axis=1) > 0
+        if turned_from is not None:
+            away = looking_away(points + self._moved, turned_from + self._moved, self._cam_from_world)
             if away.mean() > 1 - MIN_FACING:
                 return None
             confidence[away] *= HIDDEN

@@ -12,7 +12,8 @@ from clips import write_video
 from scipy import sparse
 
 from mcbench.dataset.truth import SceneTruth
-from mcbench.dope.truth_labels import HIDDEN, TruthLabels, labelled_frames
+from mcbench.dope.projected import HIDDEN
+from mcbench.dope.truth_labels import TruthLabels, labelled_frames
 from mcbench.errors import InputError
 from mcbench.joints import DOPE13, FACE84, SMPL24
 
