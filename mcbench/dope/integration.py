@@ -17,6 +17,7 @@ from mcbench.dope.people import PartPose, about_root
 from mcbench.joints import DOPE13
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 #: Joints that poses of upper bodies guess.
 _LOWER = [DOPE13.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]
@@ -94,16 +95,16 @@ def integrate(
     upper = np.zeros(classes, dtype=bool) if upper is None else upper
     left = np.zeros(classes, dtype=bool) if left is None else left
     pool = _Pool.of(found, settings)
+    weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
+    rest = np.arange(len(weight))  # hypotheses that no part has taken
     candidates: list[Candidate] = []
-    while len(pool.score) and len(candidates) < _MOST_PARTS:
-        weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
-        best = int(weight.argmax())
-        one = pool.about_the_same(best, settings)
+    while len(rest) and len(candidates) < _MOST_PARTS:
+        one = pool.about_the_same(rest[weight[rest].argmax()], rest, settings)
         mode = _heaviest_mode(pool, one, weight, left[pool.anchor], settings.mode)
-        candidate = _mean(kind, pool, mode, weight, upper[pool.anchor], unit)
-        if candidate.score >= settings.threshold:
-            candidates.append(Candidate(candidate, bool(left[pool.anchor[mode[0]]])))
-        pool = pool.where(~one)
+        pose = _mean(kind, pool, mode, weight, upper[pool.anchor], unit)
+        if pose.score >= settings.threshold:
+            candidates.append(Candidate(pose, bool(left[pool.anchor[mode[0]]])))
+        rest = np.setdiff1d(rest, one, assume_unique=True)
     return _distinct(sorted(candidates, key=lambda c: -c.pose.score), settings)
 
 
@@ -111,8 +112,8 @@ def integrate(
 class _Pool:
     """M hypotheses: the proposal and the anchor pose of each, its score (M,), box (M, 4), 2D and 3D joints."""
 
-    proposal: npt.NDArray[np.int64]
-    anchor: npt.NDArray[np.int64]
+    proposal: Indices
+    anchor: Indices
     score: Array
     box: Array
     pose2d: Array
@@ -135,25 +136,18 @@ class _Pool:
             np.asarray(found.pose3d[proposal, anchor], dtype=np.float64),
         )
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> _Pool:
-        return _Pool(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-    def about_the_same(self, best: int, settings: IntegrationSettings) -> npt.NDArray[np.bool_]:
-        """(M,) which hypotheses are about the same part as the one at `best`, which is among them."""
-        same = box_iou(self.box[best], self.box) >= settings.overlap
-        same &= _distance(self.pose2d, self.pose2d[best]) <= settings.near * _size(self.box[best])
-        same[best] = True
-        return same
+    def about_the_same(self, best: np.int64, rest: Indices, settings: IntegrationSettings) -> Indices:
+        """Those of `rest` that are about the same part as the one at `best`, which is among them."""
+        rest = rest[box_iou(self.box[best], self.box[rest]) >= settings.overlap]
+        gap = _distance(self.pose2d[rest], self.pose2d[best])
+        return np.union1d(rest[gap <= settings.near * _size(self.box[best])], best)
 
 
-def _heaviest_mode(
-    pool: _Pool, one: npt.NDArray[np.bool_], weight: Array, left: npt.NDArray[np.bool_], reach: float
-) -> npt.NDArray[np.int64]:
-    """Indices of the mode of most weight among the hypotheses of one part; a hand's mode is of one handedness."""
-    rest = np.flatnonzero(one)
-    rest = rest[np.argsort(-weight[rest], kind="stable")]
+def _heaviest_mode(pool: _Pool, one: Indices, weight: Array, left: npt.NDArray[np.bool_], reach: float) -> Indices:
+    """The mode of most weight among the hypotheses of one part; a hand's mode is of one handedness."""
+    rest = one[np.argsort(-weight[one], kind="stable")]
     best, most = rest[:0], -1.0
-    while len(rest):
+    while len(rest) and float(weight[rest].sum()) > most:
         near = (_distance(pool.pose3d[rest], pool.pose3d[rest[0]]) < reach) & (left[rest] == left[rest[0]])
         near[0] = True
         if (total := float(weight[rest[near]].sum())) > most:
@@ -162,9 +156,7 @@ def _heaviest_mode(
     return best
 
 
-def _mean(
-    kind: str, pool: _Pool, mode: npt.NDArray[np.int64], weight: Array, upper: npt.NDArray[np.bool_], unit: float
-) -> PartPose:
+def _mean(kind: str, pool: _Pool, mode: Indices, weight: Array, upper: npt.NDArray[np.bool_], unit: float) -> PartPose:
     """The weighted mean of a mode."""
     share = weight[mode] / weight[mode].sum()
     pose2d = np.einsum("m,mjd->jd", share, pool.pose2d[mode])
@@ -205,7 +197,8 @@ def box_iou(box: Array, boxes: Array) -> Array:
 
 def _distance(a: Array, b: Array) -> Array:
     """Mean distance (…,) of joints (…, J, D)."""
-    return np.asarray(np.linalg.norm(a - b, axis=-1).mean(axis=-1))
+    gap = a - b
+    return np.asarray(np.sqrt(np.einsum("...d,...d->...", gap, gap)).mean(axis=-1))
 
 
 def _size(box: Array) -> float:
