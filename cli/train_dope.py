@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ def command(output: Output, labels: tuple[Path, ...], out: Path, resume: bool, *
             progress(step.step, settings.steps, f"loss {step.terms['loss']:.3f}")
 
         summary = train_dope(labels, out, settings, resume, on_step)
+    if int(os.environ.get("RANK", 0)):
+        return 0  # one of several processes speaks
     output.result(
         summary,
         f"{summary['steps']} steps on {summary['images']} images, last loss {summary['loss']:.3f}, "

@@ -16,7 +16,7 @@ _MIN_SIDE = 1e-3
 #: Logit of objectness to start from: few anchors hold a part, and a fair start would drown them.
 _RARE = -4.6
 #: Rounds of suppression in a traced graph: longer chains of boxes that suppress one another are not seen.
-_TRACED_ROUNDS = 12
+_ROUNDS = 12
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ class ProposalNetwork(nn.Module):
         box, logit = box[usable], logit[usable]
         logit, order = _top(logit, len(raw.counts) * self.settings.before_nms)
         box = box[order]
-        keep = kept_by_nms(box, self.settings.nms, _TRACED_ROUNDS if torch.jit.is_tracing() else 0)
+        # training, too, does without waiting for the GPU to say that nothing changes any more
+        keep = kept_by_nms(box, self.settings.nms, _ROUNDS if torch.jit.is_tracing() or self.training else 0)
         return box[keep][: self.settings.after_nms], logit[keep][: self.settings.after_nms].sigmoid()
 
 

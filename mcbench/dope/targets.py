@@ -13,6 +13,13 @@ from torch import Tensor
 from mcbench.dope.anchor_poses import is_upper
 from mcbench.dope.network import DopeConfig
 from mcbench.dope.people import JOINTS, KINDS, PartPose, WholeBody, kind_of
+from mcbench.joints import DOPE13
+
+#: A wrist of this confidence is seen.
+_SEEN = 0.3
+#: Side of the box round a hand, as a share of the forearm's length in the image, and of the body's size at least; and
+#: how far beyond the wrist its middle is, in forearms.
+_HAND_OF_FOREARM, _HAND_OF_BODY, _BEYOND_WRIST = 1.0, 0.12, 0.35
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,28 @@ def image_targets(
         for name, part in person.parts.items():
             if kind_of(name) in found and np.isfinite(part.box).all() and (part.box[2:] > part.box[:2]).all():
                 found[kind_of(name)].append((name, part))
-    blank = ignored or {}
-    return {kind: _kind_targets(kind, parts, config, blank.get(kind, ())) for kind, parts in found.items()}
+    blank = {kind: list((ignored or {}).get(kind, ())) for kind in found}
+    if "hand" in blank:
+        blank["hand"] += [box for person in people for box in unread_hands(person)]
+    return {kind: _kind_targets(kind, parts, config, blank[kind]) for kind, parts in found.items()}
+
+
+def unread_hands(person: WholeBody) -> list[npt.NDArray[np.float64]]:
+    """Boxes (4,) px round the hands that nobody read although their wrists are seen: experts miss many, and what they
+    missed is no background."""
+    boxes = []
+    for side in ("left", "right"):
+        if person.body is None or getattr(person, f"{side}_hand") is not None:
+            continue
+        wrist, elbow = (DOPE13.index(f"{side}_{joint}") for joint in ("wrist", "elbow"))
+        points = person.body.pose2d[[wrist, elbow]]
+        if not np.isfinite(points).all() or person.body.confidence[wrist] < _SEEN:
+            continue
+        forearm = points[0] - points[1]
+        half = max(_HAND_OF_FOREARM * float(np.linalg.norm(forearm)), _HAND_OF_BODY * person.body.size) / 2
+        middle = points[0] + forearm * _BEYOND_WRIST
+        boxes.append(np.concatenate([middle - half, middle + half]))
+    return boxes
 
 
 def _kind_targets(

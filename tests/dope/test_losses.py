@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,14 @@ def test_unknown_coordinates_ask_nothing() -> None:
     target = image_targets([person], {"body"}, DopeConfig())["body"]
     assert torch.isfinite(target.pose3d).all() and torch.isfinite(target.pose2d).all()
     assert target.weight[0, 3].tolist() == [1, 1, 0, 0, 0] and target.weight[0, 5].tolist() == [0, 0, 1, 1, 1]
+
+
+def test_a_hand_that_nobody_read_is_no_background() -> None:
+    person = toy.labelled(1).people[0]
+    assert person.left_hand is not None
+    handless = replace(person, left_hand=None)
+    asked = image_targets([handless], {"hand"}, DopeConfig())["hand"]
+    assert len(asked.boxes) == 1 and len(asked.ignored) == 1
+    middle = torch.from_numpy(person.left_hand.pose2d[0]).float()
+    assert (asked.ignored[0, :2] < middle).all() and (middle < asked.ignored[0, 2:]).all()
+    assert len(image_targets([person], {"hand"}, DopeConfig())["hand"].ignored) == 0
