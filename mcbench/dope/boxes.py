@@ -18,9 +18,11 @@ def area(boxes: Tensor) -> Tensor:
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union (…, N, M) of boxes a (…, N, 4) and b (…, M, 4); 0 where both are empty."""
-    low = torch.maximum(a[..., :, None, :2], b[..., None, :, :2])
-    high = torch.minimum(a[..., :, None, 2:], b[..., None, :, 2:])
-    inter = (high - low).clamp(min=0).prod(dim=-1)
+    # side by side rather than as corners: no larger array than the result's is held
+    ax0, ay0, ax1, ay1 = a[..., :, None, :].unbind(-1)
+    bx0, by0, bx1, by1 = b[..., None, :, :].unbind(-1)
+    width = (torch.minimum(ax1, bx1) - torch.maximum(ax0, bx0)).clamp(min=0)
+    inter = width * (torch.minimum(ay1, by1) - torch.maximum(ay0, by0)).clamp(min=0)
     union = area(a)[..., :, None] + area(b)[..., None, :] - inter
     return inter / union.clamp(min=torch.finfo(inter.dtype).tiny)
 
@@ -46,8 +48,8 @@ def clip(boxes: Tensor, height: float, width: float) -> Tensor:
     return torch.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], dim=-1)
 
 
-def kept_by_nms(boxes: Tensor, threshold: float, rounds: int = 0) -> Tensor:
-    """Which boxes (N, 4), by falling score, greedy non-maximum suppression keeps: (N,) bool.
+def kept_by_nms(boxes: Tensor, threshold: float, usable: Tensor | None = None, rounds: int = 0) -> Tensor:
+    """Which boxes (…, N, 4), by falling score, greedy non-maximum suppression keeps: (…, N) bool.
 
     A box stays when no better box that stays overlaps it by more than `threshold`. This rule has one solution; it is
     found by applying it to all boxes at once until nothing changes, which takes as many rounds as suppressions follow
@@ -55,12 +57,14 @@ def kept_by_nms(boxes: Tensor, threshold: float, rounds: int = 0) -> Tensor:
 
     Parameters
     ----------
+    usable : (…, N) the boxes that count at all; all when None.
     rounds : apply it so often without looking whether anything changes, as a traced graph must; 0: until it is solved.
     """
     suppresses = (iou(boxes, boxes) > threshold).triu(1).to(boxes.dtype)
-    keep = torch.ones_like(boxes[:, 0])
-    for _ in range(rounds or len(boxes)):
-        before, keep = keep, (keep @ suppresses < 0.5).to(boxes.dtype)
+    start = torch.ones_like(boxes[..., 0]) if usable is None else usable.to(boxes.dtype)
+    keep = start
+    for _ in range(rounds or boxes.shape[-2]):
+        before, keep = keep, start * ((keep[..., None, :] @ suppresses)[..., 0, :] < 0.5)
         if not rounds and torch.equal(before, keep):
             break
     return keep > 0.5

@@ -44,7 +44,7 @@ class IntegrationSettings:
 
     threshold: float = 0.1
     overlap: float = 0.2
-    near: float = 0.35
+    near: float = 0.25
     mode: float = 0.3
     upper_weight: float = 0.2
 

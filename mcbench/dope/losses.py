@@ -6,7 +6,7 @@ nor their classes nor their poses.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from mcbench.dope.boxes import area, decode, encode, iou
 from mcbench.dope.network import DELTA_SCALE, Dope
 from mcbench.dope.people import KINDS
 from mcbench.dope.proposals import RawProposals
-from mcbench.dope.targets import ImageTargets, KindTargets, allowed, anchor_distances
+from mcbench.dope.targets import KindBatch, allowed, anchor_distances
 
 
 @dataclass(frozen=True)
@@ -61,122 +61,114 @@ class DopeLoss(nn.Module):
         self.network = network
         self.settings = settings or LossSettings()
 
-    def forward(self, images: Tensor, targets: Sequence[ImageTargets]) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Mapping[str, KindBatch]) -> dict[str, Tensor]:
         """Terms of the loss, means over what is asked of; their sum is `loss`.
 
         Parameters
         ----------
         images : (B, 3, H, W) uint8, sides multiples of 32.
+        targets : by kind.
         """
         network = self.network
         maps, raw = network.features(network.normalised(images.float() / 255))
         raw = RawProposals(raw.logits.float(), raw.deltas.float(), raw.anchors, raw.counts)
         terms = proposal_loss(network, raw, targets, self.settings)
+        size = torch.tensor(images.shape[-2:], dtype=torch.float32, device=images.device)
         for kind in KINDS:
-            if any(kind in target for target in targets):
-                terms |= self._heads(kind, maps, raw, targets, images.shape[-2:])
-        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
-
-    def _heads(
-        self,
-        kind: str,
-        maps: Sequence[Tensor],
-        raw: RawProposals,
-        targets: Sequence[ImageTargets],
-        size: Sequence[int],
-    ) -> dict[str, Tensor]:
-        """Classification and regression of one kind in all images that are labelled for it."""
-        network = self.network
-        asked = [i for i, target in enumerate(targets) if kind in target]
-        shape = torch.tensor(size, dtype=torch.float32, device=raw.anchors.device)
-        boxes, asks = [], []
-        for image in asked:
             with torch.no_grad():
-                proposals, _ = network.rpn.select(raw, image, network.group(kind), shape)
-                chosen = choose_regions(proposals, targets[image][kind], self.settings)
-                asks.append(region_targets(kind, chosen, targets[image][kind], network, self.settings))
-            boxes.append(chosen)
-        described = network.describe([m[asked] for m in maps], torch.stack(boxes), kind)
-        logits, poses = network.roi_heads(described, kind)
-        return head_loss(kind, logits.float(), poses.float(), RegionTargets.cat(asks))
+                boxes, _, proposed = network.rpn.candidates(raw, network.group(kind), size, min_score=0.0)
+                boxes, real = choose_regions(boxes, proposed, targets[kind], self.settings)
+                asked = region_targets(kind, boxes, real, targets[kind], network, self.settings)
+            logits, poses = network.roi_heads(network.describe(maps, boxes, kind), kind)
+            terms |= head_loss(kind, logits.float(), poses.float(), asked)
+        return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
 
 def proposal_loss(
-    network: Dope, raw: RawProposals, targets: Sequence[ImageTargets], settings: LossSettings
+    network: Dope, raw: RawProposals, targets: Mapping[str, KindBatch], settings: LossSettings
 ) -> dict[str, Tensor]:
     """Focal loss of objectness and smooth L1 of boxes, over the number of anchors that stand for parts."""
-    objects, boxes = raw.logits.new_zeros(()), raw.logits.new_zeros(())
-    count = 0.0
-    for image, target in enumerate(targets):
-        for group, name in enumerate(network.groups):
-            kinds = [kind for kind in KINDS if kind in target and name in (kind, "any")]
-            if not kinds:
-                continue
-            parts = torch.cat([target[kind].boxes for kind in kinds])
-            ignored = torch.cat([target[kind].ignored for kind in kinds])
-            # of a group for all kinds, what is no labelled part may be one of a kind that nobody looked for
-            background = name != "any" or len(kinds) == len(KINDS)
-            label, matched = match_anchors(raw.anchors, parts, ignored, settings)
-            counted = label >= 0 if background else label > 0
-            logit = raw.logits[image, group]
-            miss = torch.where(label > 0, 1 - logit.sigmoid(), logit.sigmoid())
-            loss = functional.binary_cross_entropy_with_logits(logit, (label > 0).float(), reduction="none")
-            objects = objects + (loss * miss.detach() ** _FOCUS * counted).sum()
-            hit = label > 0
-            if len(parts):
-                wanted = encode(parts[matched[hit]], raw.anchors[hit])
-                boxes = boxes + functional.smooth_l1_loss(
-                    raw.deltas[image, group][hit], wanted, beta=_BOX_BEND, reduction="sum"
-                )
-            count += float(hit.sum())
-    return {"proposal": objects / max(count, 1.0), "box": boxes / max(count, 1.0)}
+    objects, boxes, count = (raw.logits.new_zeros(()) for _ in range(3))
+    for group, name in enumerate(network.groups):
+        kinds = [targets[kind] for kind in KINDS if name in (kind, "any")]
+        parts = torch.cat([one.boxes for one in kinds], dim=1)
+        real = torch.cat([one.real & one.asked[:, None] for one in kinds], dim=1)
+        ignored = torch.cat([one.ignored for one in kinds], dim=1)
+        label, matched = match_anchors(raw.anchors, parts, real, ignored, settings)
+        # of a group for all kinds, what is no labelled part may be one of a kind that nobody looked for
+        background = torch.stack([one.asked for one in kinds]).all(dim=0)[:, None]
+        hit = label > 0
+        logit = raw.logits[:, group]
+        miss = torch.where(hit, 1 - logit.sigmoid(), logit.sigmoid()).detach()
+        loss = functional.binary_cross_entropy_with_logits(logit, hit.float(), reduction="none")
+        objects = objects + (loss * miss**_FOCUS * (hit | ((label == 0) & background))).sum()
+        image, anchor = hit.nonzero(as_tuple=True)
+        wanted = encode(parts[image, matched[image, anchor]], raw.anchors[anchor])
+        found = raw.deltas[:, group][image, anchor]
+        boxes = boxes + functional.smooth_l1_loss(found, wanted, beta=_BOX_BEND, reduction="sum")
+        count = count + hit.sum()
+    return {"proposal": objects / count.clamp(min=1), "box": boxes / count.clamp(min=1)}
 
 
 @torch.no_grad()
-def match_anchors(anchors: Tensor, parts: Tensor, ignored: Tensor, settings: LossSettings) -> tuple[Tensor, Tensor]:
-    """Of A anchors: 1 where it stands for a part, 0 for none, -1 where nothing is asked (A,); and which part (A,)."""
-    label = torch.zeros(len(anchors), dtype=torch.long, device=anchors.device)
-    matched = torch.zeros_like(label)
-    if len(parts):
-        overlap = iou(anchors, parts)
-        best, matched = overlap.max(dim=1)
-        label[best >= settings.anchor_negative] = -1
-        label[best >= settings.anchor_positive] = 1
-        # every part has an anchor, be it a poor one
-        top, where = overlap.max(dim=0)
-        fair = top >= _BEST_ANCHOR
-        label[where[fair]] = 1
-        matched[where[fair]] = torch.arange(len(parts), device=anchors.device)[fair]
-    if len(ignored):
-        label[(label == 0) & _inside(anchors, ignored)] = -1
+def match_anchors(
+    anchors: Tensor, parts: Tensor, real: Tensor, ignored: Tensor, settings: LossSettings
+) -> tuple[Tensor, Tensor]:
+    """Of A anchors in each image: 1 where it stands for a part, 0 for none, -1 where nothing is asked (B, A); and which
+    part (B, A).
+
+    Parameters
+    ----------
+    parts : (B, G, 4) px, of which those are there that are `real` (B, G).
+    ignored : (B, I, 4) px; empty ones hold nothing.
+    """
+    overlap = iou(anchors, parts) * real[:, None]
+    best, matched = overlap.max(dim=2)
+    label = torch.zeros_like(matched)
+    label[_inside(anchors, ignored)] = -1
+    label[best >= settings.anchor_negative] = -1
+    label[best >= settings.anchor_positive] = 1
+    # every part has an anchor, be it a poor one
+    top, where = overlap.max(dim=1)
+    image, part = (top >= _BEST_ANCHOR).nonzero(as_tuple=True)
+    label[image, where[image, part]] = 1
+    matched[image, where[image, part]] = part
     return label, matched
 
 
 def _inside(boxes: Tensor, ignored: Tensor) -> Tensor:
-    """(N,) whether half of a box lies in one that is ignored, or much of either in the other."""
-    low = torch.maximum(boxes[:, None, :2], ignored[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], ignored[None, :, 2:])
-    inter = (high - low).clamp(min=0).prod(dim=-1)
-    return ((inter > 0.5 * area(boxes)[:, None]) | (iou(boxes, ignored) > 0.3)).any(dim=1)
+    """(B, N) whether half of a box (…, N, 4) lies in one that is ignored (B, I, 4), or much of either in the other."""
+    share = iou(boxes, ignored)
+    # of the overlap and both areas follows how much of the box is inside
+    inter = share * (area(boxes)[..., :, None] + area(ignored)[..., None, :]) / (1 + share)
+    return ((inter > 0.5 * area(boxes)[..., :, None].clamp(min=1e-6)) | (share > 0.3)).any(dim=-1)
 
 
-def choose_regions(proposals: Tensor, target: KindTargets, settings: LossSettings) -> Tensor:
-    """(regions, 4) boxes to judge: the parts' own, copies of them shifted and scaled, and proposals.
+@torch.no_grad()
+def choose_regions(
+    proposals: Tensor, proposed: Tensor, target: KindBatch, settings: LossSettings
+) -> tuple[Tensor, Tensor]:
+    """Boxes (B, regions, 4) to judge, and which of them are any (B, regions).
 
-    At most half of them show parts, as far as there are others; boxes are repeated where there are too few.
+    They are the parts' own, copies of them shifted and scaled, and proposals (B, N, 4), those that are `proposed`
+    (B, N); at most half of them show parts, as far as there are others.
     """
-    parts = target.boxes
-    copies = parts.repeat_interleave(settings.jitter, dim=0)
-    noise = torch.randn(len(copies), 4, device="cpu").to(copies) * torch.tensor([0.1, 0.1, 0.12, 0.12]).to(copies)
-    pool = torch.cat([parts, decode(noise, copies), proposals])
-    if not len(pool):
-        pool = parts.new_tensor([[0.0, 0.0, 64.0, 64.0]])
-    best = iou(pool, parts).amax(dim=1) if len(parts) else pool.new_zeros(len(pool))
-    order = torch.randperm(len(pool)).to(pool.device)
-    shows = best[order] >= settings.positive
-    hits, others = order[shows][: settings.regions // 2], order[~shows]
-    chosen = torch.cat([hits, others])[: settings.regions]
-    return pool[chosen.repeat(-(-settings.regions // len(chosen)))[: settings.regions]]
+    copies = target.boxes.repeat_interleave(settings.jitter, dim=1)
+    # drawn on the CPU: the same on every machine
+    noise = torch.randn(copies.shape) * torch.tensor([0.1, 0.1, 0.12, 0.12])
+    pool = torch.cat([target.boxes, decode(noise.to(copies), copies), proposals], dim=1)
+    real = torch.cat([target.real, target.real.repeat_interleave(settings.jitter, dim=1), proposed], dim=1)
+    short = settings.regions - pool.shape[1]
+    if short > 0:
+        pool, real = functional.pad(pool, (0, 0, 0, short)), functional.pad(real, (0, short))
+    shows = ((iou(pool, target.boxes) * target.real[:, None]).amax(dim=2) >= settings.positive) & real
+    luck = torch.rand(real.shape).to(pool)
+    # first the lucky half that shows parts, then what shows none, then the rest, last what is nothing
+    rank = torch.where(shows, luck, -1.0).argsort(dim=1, descending=True).argsort(dim=1)
+    lucky = shows & (rank < settings.regions // 2)
+    order = luck + torch.where(lucky, 3.0, torch.where(real & ~shows, 2.0, torch.where(real, 1.0, 0.0)))
+    chosen = order.topk(settings.regions, dim=1).indices
+    return pool.gather(1, chosen[..., None].expand(*chosen.shape, 4)), real.gather(1, chosen)
 
 
 @dataclass(frozen=True)
@@ -196,48 +188,45 @@ class RegionTargets:
     weight: Tensor
     share: Tensor
 
-    @classmethod
-    def cat(cls, parts: Sequence[RegionTargets]) -> RegionTargets:
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
-
 
 @torch.no_grad()
 def region_targets(
-    kind: str, boxes: Tensor, target: KindTargets, network: Dope, settings: LossSettings
+    kind: str, boxes: Tensor, real: Tensor, target: KindBatch, network: Dope, settings: LossSettings
 ) -> RegionTargets:
-    """What is asked of regions (N, 4) px of an image."""
+    """What is asked of regions (B, R, 4) px, those that are `real` (B, R); N = B * R."""
     anchors = network.roi_heads.anchor_poses(kind)
-    count, joints = anchors.shape[:2]
-    nothing = functional.one_hot(torch.zeros(len(boxes), dtype=torch.long, device=boxes.device), count + 1).float()
-    counted = torch.ones(len(boxes), device=boxes.device)
-    if len(target.ignored):
-        counted = (~_inside(boxes, target.ignored)).float()
-    zeros = boxes.new_zeros(len(boxes), joints, 5)
-    if not len(target.boxes):
-        return RegionTargets(nothing, counted, zeros, zeros, boxes.new_zeros(len(boxes), count))
-    best, which = iou(boxes, target.boxes).max(dim=1)
-    shows = best >= settings.positive
+    best, which = (iou(boxes, target.boxes) * target.real[:, None]).max(dim=2)
+    asked = real & target.asked[:, None]
+    shows = asked & (best >= settings.positive)
+
+    def own(values: Tensor) -> Tensor:
+        """(B, R, …) of the part that each region shows, of values (B, G, …)."""
+        index = which.reshape(*which.shape, *(1,) * (values.ndim - 2)).expand(*which.shape, *values.shape[2:])
+        return values.gather(1, index)
+
     likely = anchor_distribution(anchor_distances(target, anchors), allowed(kind, target, network.config), settings)
-    share = likely[which] * shows[:, None]
-    classes = torch.where(shows[:, None], functional.pad(share, (1, 0)), nothing)
-    counted = torch.where(shows, 1.0, counted * (best < settings.negative))
-    extent = (boxes[:, 2:] - boxes[:, :2])[:, None].clamp(min=1e-3)
-    flat = (target.pose2d[which] - boxes[:, None, :2]) / extent
-    pose = torch.cat([flat, target.pose3d[which]], dim=2)
-    return RegionTargets(classes, counted, pose, target.weight[which] * shows[:, None, None], share)
+    share = own(likely) * shows[..., None]
+    nothing = functional.one_hot(torch.zeros_like(which), anchors.shape[0] + 1).float()
+    classes = torch.where(shows[..., None], functional.pad(share, (1, 0)), nothing)
+    counted = shows | (asked & (best < settings.negative) & ~_inside(boxes, target.ignored))
+    extent = (boxes[..., 2:] - boxes[..., :2])[..., None, :].clamp(min=1e-3)
+    flat = (own(target.pose2d) - boxes[..., None, :2]) / extent
+    pose = torch.cat([flat, own(target.pose3d)], dim=-1) * shows[..., None, None]
+    weight = own(target.weight) * shows[..., None, None]
+    return RegionTargets(*(t.flatten(0, 1) for t in (classes, counted.float(), pose, weight, share)))
 
 
 def anchor_distribution(distance: Tensor, may: Tensor, settings: LossSettings) -> Tensor:
-    """(G, K) probabilities of anchor poses that a part at these distances (G, K) from them asks for.
+    """(…, K) probabilities of anchor poses that a part at these distances (…, K) from them asks for.
 
     Parameters
     ----------
-    may : (G, K) which are allowed; where none is, all are.
+    may : (…, K) which are allowed; where none is, all are.
     """
-    distance = torch.where(may | ~may.any(dim=1, keepdim=True), distance, torch.inf)
+    distance = torch.where(may | ~may.any(dim=-1, keepdim=True), distance, torch.inf)
     if settings.distillation:
-        return (-distance / settings.temperature).softmax(dim=1)
-    return functional.one_hot(distance.argmin(dim=1), distance.shape[1]).float()
+        return (-distance / settings.temperature).softmax(dim=-1)
+    return functional.one_hot(distance.argmin(dim=-1), distance.shape[-1]).float()
 
 
 def head_loss(kind: str, logits: Tensor, poses: Tensor, asked: RegionTargets) -> dict[str, Tensor]:

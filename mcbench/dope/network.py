@@ -176,7 +176,7 @@ class Dope(nn.Module):
         for kind in KINDS:
             group = self.group(kind)
             if group not in seen:
-                boxes, _ = self.rpn.select(raw, 0, group, size)
+                boxes, _ = self.rpn.select(raw, group, size)
                 seen[group] = boxes, self._described(maps, boxes, kind)
             boxes, described = seen[group]
             logits, poses = self.roi_heads(described, kind)

@@ -105,35 +105,43 @@ class ProposalNetwork(nn.Module):
         x = x.unflatten(1, (self.groups, -1, width))  # (B, G, a, width, H, W)
         return x.permute(0, 1, 4, 5, 2, 3).flatten(2, 4)
 
-    def select(self, raw: RawProposals, image: int, group: int, size: Tensor) -> tuple[Tensor, Tensor]:
-        """The proposals of a group in an image of the batch, by falling score: boxes (R, 4) px, scores (R,).
+    def candidates(
+        self, raw: RawProposals, group: int, size: Tensor, min_score: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The best boxes of a group in each image, by falling score: boxes (B, N, 4) px, logits (B, N), and which are
+        proposals (B, N).
 
         Parameters
         ----------
-        size : (2,) height and width px of the image; boxes are cut there.
+        size : (2,) height and width px of the images; boxes are cut there.
         """
-        boxes, logits, level, start = [], [], [], 0
-        for index, count in enumerate(raw.counts):
-            best, where = _top(raw.logits[image, group, start : start + count], self.settings.before_nms)
+        boxes, logits, start = [], [], 0
+        for count in raw.counts:
+            best, where = _top(raw.logits[:, group, start : start + count], self.settings.before_nms)
             where = where + start
-            boxes.append(decode(raw.deltas[image, group][where].float(), raw.anchors[where]))
+            deltas = raw.deltas[:, group].gather(1, where[..., None].expand(*where.shape, 4))
+            boxes.append(decode(deltas.float(), raw.anchors[where]))
             logits.append(best.float())
-            level.append(torch.full_like(best, index, dtype=torch.float32))
             start = start + count
-        box, logit = clip(torch.cat(boxes), size[0], size[1]), torch.cat(logits)  # type: ignore[arg-type]
-        usable = (box[:, 2:] - box[:, :2] >= _MIN_SIDE).all(dim=1) & (logit.sigmoid() >= self.settings.min_score)
-        box, logit = box[usable], logit[usable]
+        box, logit = clip(torch.cat(boxes, 1), size[0], size[1]), torch.cat(logits, 1)  # type: ignore[arg-type]
         logit, order = _top(logit, len(raw.counts) * self.settings.before_nms)
-        box = box[order]
+        box = box.gather(1, order[..., None].expand(*order.shape, 4))
+        usable = (box[..., 2:] - box[..., :2] >= _MIN_SIDE).all(dim=-1) & (logit.sigmoid() >= min_score)
         # training, too, does without waiting for the GPU to say that nothing changes any more
-        keep = kept_by_nms(box, self.settings.nms, _ROUNDS if torch.jit.is_tracing() or self.training else 0)
-        return box[keep][: self.settings.after_nms], logit[keep][: self.settings.after_nms].sigmoid()
+        rounds = _ROUNDS if torch.jit.is_tracing() or self.training else 0
+        return box, logit, kept_by_nms(box, self.settings.nms, usable, rounds)
+
+    def select(self, raw: RawProposals, group: int, size: Tensor) -> tuple[Tensor, Tensor]:
+        """The proposals of a group in the one image there is, by falling score: boxes (R, 4) px, scores (R,)."""
+        box, logit, keep = self.candidates(raw, group, size, self.settings.min_score)
+        box, logit = box[0][keep[0]], logit[0][keep[0]]
+        return box[: self.settings.after_nms], logit[: self.settings.after_nms].sigmoid()
 
 
 def _top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The best `count` of (A,) logits, or all of them where there are fewer, by falling value, and where they are."""
+    """The best `count` of each row (B, A), or all where there are fewer, by falling value, and where they are."""
     if torch.jit.is_tracing():  # ONNX has no stable sort
-        limit = torch.minimum(torch.as_tensor(logits.shape[0]), torch.tensor(count))
+        limit = torch.minimum(torch.as_tensor(logits.shape[1]), torch.tensor(count))
         return logits.topk(limit)  # type: ignore[arg-type]
-    values, where = logits.sort(descending=True, stable=True)
-    return values[:count], where[:count]
+    values, where = logits.sort(dim=1, descending=True, stable=True)
+    return values[:, :count], where[:, :count]

@@ -45,7 +45,7 @@ class ResNet50(nn.Module):
         self.layer2 = _stage(256, 128, 4, 2)
         self.layer3 = _stage(512, 256, 6, 2)
         self.layer4 = _stage(1024, 512, 3, 2)
-        self.fc = nn.Linear(DESCRIPTION, 1000)
+        self.fc = nn.Linear(DESCRIPTION, 1000).requires_grad_(False)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 1024, H / 16, W / 16) of images (B, 3, H, W)."""

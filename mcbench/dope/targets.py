@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,55 @@ class KindTargets:
     upper: Tensor
     ignored: Tensor
 
-    def to(self, device: torch.device | str) -> KindTargets:
-        return KindTargets(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+@dataclass(frozen=True)
+class KindBatch:
+    """The parts of a kind in B images, as many places G and I an image as the fullest one needs.
+
+    Attributes
+    ----------
+    asked : (B,) bool, the images that are labelled for this kind.
+    real : (B, G) bool, places that hold a part. ignored_real : (B, I) bool.
+    The others as in `KindTargets`, with the image in front.
+    """
+
+    asked: Tensor
+    real: Tensor
+    boxes: Tensor
+    pose2d: Tensor
+    pose3d: Tensor
+    weight: Tensor
+    left: Tensor
+    upper: Tensor
+    ignored: Tensor
+    ignored_real: Tensor
+
+    @classmethod
+    def of(cls, kind: str, images: Sequence[Mapping[str, KindTargets]]) -> KindBatch:
+        found = [image.get(kind) or _kind_targets(kind, (), DopeConfig(), ()) for image in images]
+        places = max(1, *(len(one.boxes) for one in found))
+        blanks = max(1, *(len(one.ignored) for one in found))
+
+        def padded(values: Tensor, count: int) -> Tensor:
+            return torch.cat([values, values.new_zeros(count - len(values), *values.shape[1:])])
+
+        rows = [
+            (
+                torch.tensor(kind in image),
+                torch.arange(places) < len(one.boxes),
+                *(
+                    padded(getattr(one, name), places)
+                    for name in ("boxes", "pose2d", "pose3d", "weight", "left", "upper")
+                ),
+                padded(one.ignored, blanks),
+                torch.arange(blanks) < len(one.ignored),
+            )
+            for image, one in zip(images, found, strict=True)
+        ]
+        return cls(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> KindBatch:
+        return KindBatch(*(change(getattr(self, name)) for name in self.__dataclass_fields__))
 
 
 #: Targets of an image by kind; a kind that nobody looked for in it is absent, and has no loss.
@@ -113,30 +160,30 @@ def _kind_targets(
     )
 
 
-def allowed(kind: str, targets: KindTargets, config: DopeConfig) -> Tensor:
-    """(G, K) which anchor poses may stand for each part: those of its side or of its kind of body."""
+def allowed(kind: str, targets: KindBatch, config: DopeConfig) -> Tensor:
+    """(B, G, K) which anchor poses may stand for each part: those of its side or of its kind of body."""
     index = torch.arange(config.classes[kind], device=targets.boxes.device)
     if kind == "hand":
-        return (index >= config.left_from)[None] == targets.left[:, None]
+        return (index >= config.left_from) == targets.left[..., None]
     if kind == "body" and 0 < config.upper_from < config.classes["body"]:
-        return (index >= config.upper_from)[None] == targets.upper[:, None]
-    return torch.ones(len(targets.boxes), config.classes[kind], dtype=torch.bool, device=index.device)
+        return (index >= config.upper_from) == targets.upper[..., None]
+    return torch.ones(*targets.left.shape, config.classes[kind], dtype=torch.bool, device=index.device)
 
 
-def anchor_distances(targets: KindTargets, anchors: Tensor) -> Tensor:
-    """(G, K) mean joint distance of parts to anchor poses (K, J, 5), over 3D where it is known, else 2D in box sizes.
+def anchor_distances(targets: KindBatch, anchors: Tensor) -> Tensor:
+    """(B, G, K) mean joint distance of parts to anchor poses (K, J, 5), weighted by confidence.
 
-    Weighted by confidence.
+    Over 3D where it is known, else over 2D in box sizes.
     """
-    extent = (targets.boxes[:, 2:] - targets.boxes[:, :2])[:, None]
-    flat = (targets.pose2d - targets.boxes[:, None, :2]) / extent
+    extent = (targets.boxes[..., 2:] - targets.boxes[..., :2])[..., None, :].clamp(min=1e-3)
+    flat = (targets.pose2d - targets.boxes[..., None, :2]) / extent
     gaps = []
     for pose, anchor, weight in (
         (targets.pose3d, anchors[..., 2:], targets.weight[..., 2:]),
         (flat, anchors[..., :2], targets.weight[..., :2]),
     ):
-        joint = weight.amin(dim=-1)[:, None]  # (G, 1, J)
-        gap = (pose[:, None] - anchor[None]).norm(dim=-1)
+        joint = weight.amin(dim=-1)[..., None, :]  # (B, G, 1, J)
+        gap = (pose[..., None, :, :] - anchor).norm(dim=-1)
         gaps.append(((gap * joint).sum(dim=-1) / joint.sum(dim=-1).clamp(min=1e-6), joint.sum(dim=-1) > 0))
     (deep, has_deep), (shallow, _) = gaps
     return torch.where(has_deep, deep, shallow)

@@ -122,10 +122,7 @@ class Processes:
 
     def together(self, module: nn.Module) -> nn.Module:
         """The module, its gradients averaged over the processes."""
-        if self.world == 1:
-            return module
-        # an image without hands leaves the hands' layers without gradients
-        return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
+        return module if self.world == 1 else nn.parallel.DistributedDataParallel(module)
 
     def close(self) -> None:
         if self._started:

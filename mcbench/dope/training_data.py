@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from mcbench.dataset.label_shards import Labelled, shard_paths
 from mcbench.dope.augmentation import AugmentationSettings, augment
 from mcbench.dope.network import DopeConfig
 from mcbench.dope.people import KINDS, WholeBody, from_json
-from mcbench.dope.targets import KindTargets, image_targets
+from mcbench.dope.targets import KindBatch, KindTargets, image_targets
 from mcbench.errors import InputError
 
 
@@ -142,15 +142,17 @@ class Batch:
     """Images (B, 3, S, S) uint8, their targets by kind, and their names."""
 
     images: Tensor
-    targets: list[dict[str, KindTargets]]
+    targets: dict[str, KindBatch]
     keys: list[str]
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(change(self.images), {kind: one.each(change) for kind, one in self.targets.items()}, self.keys)
+
     def to(self, device: torch.device) -> Batch:
-        targets = [{kind: one.to(device) for kind, one in target.items()} for target in self.targets]
-        return Batch(self.images.to(device, non_blocking=True), targets, self.keys)
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
-        return Batch(self.images.pin_memory(), self.targets, self.keys)
+        return self.each(lambda tensor: tensor.pin_memory())
 
 
 class TrainingViews(Dataset):
@@ -190,4 +192,6 @@ def kind_for(index: int, seed: int) -> str:
 
 
 def collate(views: Sequence[tuple[Tensor, dict[str, KindTargets], str]]) -> Batch:
-    return Batch(torch.stack([v[0] for v in views]), [v[1] for v in views], [v[2] for v in views])
+    targets = [targets for _, targets, _ in views]
+    batches = {kind: KindBatch.of(kind, targets) for kind in KINDS}
+    return Batch(torch.stack([image for image, _, _ in views]), batches, [key for _, _, key in views])

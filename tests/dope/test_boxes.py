@@ -62,6 +62,13 @@ def test_a_chain_takes_as_many_rounds_as_it_is_long() -> None:
     assert kept_by_nms(chain, 0.4, rounds=2).tolist() != [True, False] * 4 + [True]
 
 
+def test_boxes_that_do_not_count_suppress_nothing() -> None:
+    same = torch.tensor([[0.0, 0, 9, 9]] * 3)
+    batch = torch.stack([same, same])
+    usable = torch.tensor([[False, True, True], [True, True, False]])
+    assert kept_by_nms(batch, 0.5, usable).tolist() == [[False, True, False], [True, False, False]]
+
+
 def test_no_boxes() -> None:
     assert kept_by_nms(torch.zeros(0, 4), 0.5).shape == (0,)
 

@@ -20,7 +20,7 @@ from mcbench.dope.losses import (
     region_targets,
 )
 from mcbench.dope.network import Dope, DopeConfig
-from mcbench.dope.targets import allowed, anchor_distances, image_targets
+from mcbench.dope.targets import KindBatch, allowed, anchor_distances, image_targets
 
 
 @pytest.fixture(scope="module")
@@ -32,52 +32,60 @@ def network() -> Dope:
     return made
 
 
-def targets(kinds: frozenset[str] = frozenset({"body", "hand", "face"})) -> dict:
-    labelled = toy.labelled(1)
-    return image_targets(labelled.people, kinds, DopeConfig())
+ALL = frozenset({"body", "hand", "face"})
+
+
+def targets(kinds: frozenset[str] = ALL, number: int = 1) -> dict[str, KindBatch]:
+    """Of two images: a toy picture labelled for some kinds, and one of nobody labelled for all."""
+    images = [
+        image_targets(toy.labelled(number).people, kinds, DopeConfig()),
+        image_targets([], ALL if kinds == ALL else kinds, DopeConfig()),
+    ]
+    return {kind: KindBatch.of(kind, images) for kind in ("body", "hand", "face")}
 
 
 def pixels(number: int = 1) -> torch.Tensor:
     image = np.zeros((160, 192, 3), np.uint8)
     image[:] = toy.labelled(number).image[:160, :192]
-    return torch.from_numpy(image).permute(2, 0, 1)[None]
+    both = np.stack([image, np.full_like(image, 90)])
+    return torch.from_numpy(both).permute(0, 3, 1, 2)
 
 
 def test_anchors_stand_for_parts_every_part_for_one() -> None:
     anchors = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 20], [50, 50, 60, 60], [90, 90, 99, 99], [30, 30, 40, 40]])
-    parts = torch.tensor([[0.0, 0, 10, 10], [52, 52, 66, 66]])
-    label, matched = match_anchors(anchors, parts, torch.tensor([[28.0, 28, 44, 44]]), LossSettings())
-    assert label.tolist() == [1, 1, 1, 0, -1]
-    assert matched[[0, 2]].tolist() == [0, 1]
-
-
-def test_no_part_no_positive() -> None:
-    label, _ = match_anchors(torch.rand(5, 4), torch.zeros(0, 4), torch.zeros(0, 4), LossSettings())
-    assert label.tolist() == [0] * 5
+    parts = torch.tensor([[[0.0, 0, 10, 10], [52, 52, 66, 66], [90, 90, 99, 99]]])
+    real = torch.tensor([[True, True, False]])
+    label, matched = match_anchors(
+        anchors, parts, real, torch.tensor([[[28.0, 28, 44, 44], [0, 0, 0, 0]]]), LossSettings()
+    )
+    assert label.tolist() == [[1, 1, 1, 0, -1]]
+    assert matched[0, [0, 2]].tolist() == [0, 1]
 
 
 def test_regions_are_half_parts_at_most() -> None:
     settings = LossSettings()
     target = targets()["body"]
-    proposals = torch.rand(60, 2).repeat(1, 2) * 100 + torch.tensor([0.0, 0.0, 9.0, 9.0])
-    chosen = choose_regions(proposals, target, settings)
-    assert chosen.shape == (settings.regions, 4)
-    said = region_targets("body", chosen, target, Dope(DopeConfig()), settings)
-    hits = said.share.sum(dim=1) > 0
-    assert 0 < hits.sum() <= settings.regions // 2 + len(target.boxes)
-    empty = image_targets([], {"body"}, DopeConfig())["body"]
-    assert choose_regions(torch.zeros(0, 4), empty, settings).shape == (settings.regions, 4)
+    proposals = torch.rand(2, 60, 2).repeat(1, 1, 2) * 100 + torch.tensor([0.0, 0.0, 9.0, 9.0])
+    chosen, real = choose_regions(proposals, torch.ones(2, 60, dtype=torch.bool), target, settings)
+    assert chosen.shape == (2, settings.regions, 4) and real.all()
+    said = region_targets("body", chosen, real, target, Dope(DopeConfig()), settings)
+    hits = (said.share.sum(dim=1) > 0).view(2, -1).sum(dim=1)
+    assert 0 < hits[0] <= settings.regions // 2 and hits[1] == 0
+    chosen, real = choose_regions(proposals[:, :3], torch.tensor([[True, False, True]] * 2), target, settings)
+    parts = int(target.real[0].sum())
+    assert real.sum(dim=1).tolist() == [2 + min(parts * (1 + settings.jitter), settings.regions - 2), 2]
 
 
 def test_a_part_is_nearest_to_itself_and_hands_have_a_side(network: Dope) -> None:
     found = targets()
     for kind, target in found.items():
-        extent = (target.boxes[:, 2:] - target.boxes[:, :2])[:, None]
-        own = torch.cat([(target.pose2d - target.boxes[:, None, :2]) / extent, target.pose3d], dim=2)
-        assert torch.allclose(anchor_distances(target, own).diagonal(), torch.tensor(0.0), atol=1e-5), kind
+        extent = (target.boxes[0, :, 2:] - target.boxes[0, :, :2])[:, None]
+        flat = (target.pose2d[0] - target.boxes[0, :, None, :2]) / extent
+        own = torch.cat([flat, target.pose3d[0]], dim=2)
+        assert torch.allclose(anchor_distances(target, own)[0].diagonal(), torch.tensor(0.0), atol=1e-5), kind
     may = allowed("hand", found["hand"], network.config)
     left = torch.arange(10) >= network.config.left_from
-    assert torch.equal(may, left[None] == found["hand"].left[:, None])
+    assert torch.equal(may, left == found["hand"].left[..., None])
 
 
 def test_distillation_is_soft_and_without_it_the_nearest_alone_counts() -> None:
@@ -113,18 +121,20 @@ def test_head_loss_of_known_answers() -> None:
 
 def test_what_nobody_looked_for_learns_nothing(network: Dope) -> None:
     network.zero_grad()
-    terms = DopeLoss(network)(pixels(), [targets(frozenset({"body"}))])
-    assert set(terms) == {"loss", "proposal", "box", "body_class", "body_pose"}
+    terms = DopeLoss(network)(pixels(), targets(frozenset({"body"})))
+    assert terms["body_class"] > 0 and terms["body_pose"] > 0
+    assert all(terms[f"{kind}_{term}"] == 0 for kind in ("hand", "face") for term in ("class", "pose"))
     terms["loss"].backward()
     predictor = network.roi_heads.dope_predictor
     assert predictor.body_cls_score.weight.grad.abs().sum() > 0
-    assert predictor.hand_cls_score.weight.grad is None and predictor.face_pose_pred.weight.grad is None
+    assert not predictor.hand_cls_score.weight.grad.any() and not predictor.face_pose_pred.weight.grad.any()
     objects = network.rpn.head.cls_logits.weight.grad.flatten(1).abs().sum(dim=1).view(3, -1).sum(dim=1)
     assert objects[0] > 0 and objects[1] == 0 and objects[2] == 0
 
 
 def test_an_empty_picture_asks_for_background_alone(network: Dope) -> None:
-    terms = DopeLoss(network)(pixels(), [image_targets([], {"body", "hand", "face"}, network.config)])
+    nobody = [image_targets([], ALL, network.config)] * 2
+    terms = DopeLoss(network)(pixels(), {kind: KindBatch.of(kind, nobody) for kind in ALL})
     assert torch.isfinite(terms["loss"]) and terms["box"] == 0 and terms["body_pose"] == 0 and terms["proposal"] > 0
 
 
