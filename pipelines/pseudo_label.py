@@ -9,23 +9,27 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import mcbench
+from mcbench.body.model import load_body
 from mcbench.dataset import photos, video
 from mcbench.dataset.files import read_json, sha256_file, sha256_json, write_json
 from mcbench.dataset.label_shards import FORMAT, INDEX, Labelled, read_records, shard_name, write_shard
 from mcbench.dataset.locks import lock
 from mcbench.dataset.media_source import photo_source, video_source
 from mcbench.dataset.source import Frame, Source
-from mcbench.dope.people import KINDS, PARTS, kind_of, only
+from mcbench.dataset.truth import SceneTruth
+from mcbench.dope.people import KINDS, PARTS, WholeBody, kind_of, only
 from mcbench.dope.repair import OUTCOMES, repaired
+from mcbench.dope.truth_labels import TruthLabels
 from mcbench.errors import InputError, McbenchError, UsageError, known_error
 from mcbench.experts.ensemble import Ensemble
 from mcbench.pipelines.finished import FinishedScene, finished_scene
 from mcbench.pipelines.fit_labels import FitLabels
+from mcbench.pipelines.truth_files import truth_files
 from mcbench.workspace.executors import InProcess, LocalPool, WorkerDied
 from mcbench.workspace.stage import Progress, no_progress
 from mcbench.workspace.workspace import CONFIG, Scene, Workspace, sanitise
@@ -43,6 +47,13 @@ class LabelSettings:
         default=",".join(KINDS),
         metadata={"help": "What to look for, of body, hand, face, with commas. Of the others nothing is claimed."},
     )
+    truth: str = field(
+        default="",
+        metadata={
+            "help": "Folder of truth: label the clips by it instead of the experts, and take no other sources. Empty: "
+            "the experts."
+        },
+    )
     shard_size: int = field(default=64, metadata={"help": "Images a shard at most."})
     jobs: int = field(default=1, metadata={"help": "Processes that work at a time."})
 
@@ -59,7 +70,8 @@ class LabelSettings:
 
     def keyed(self) -> dict[str, Any]:
         """The settings that can change a label or its place."""
-        return {"every": self.every, "parts": sorted(self.kinds), "shard_size": self.shard_size}
+        by = "truth" if self.truth else "experts"
+        return {"every": self.every, "parts": sorted(self.kinds), "shard_size": self.shard_size, "labels": by}
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class _Unit:
     name : as the records tell it. key : with which the keys of its images begin.
     source : its frames, all of which are labelled, but of a scene those in `frames`.
     frames : indices of the frames to label. content : digests of what the labels depend on.
-    scene : a scene of a workspace whose fit the labels are compared with.
+    scene : a scene of a workspace whose fit the labels are compared with. truth : file of the truth that labels a clip.
     """
 
     name: str
@@ -80,6 +92,7 @@ class _Unit:
     frames: tuple[int, ...]
     content: dict[str, str]
     scene: Scene | None = None
+    truth: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +122,13 @@ def pseudo_label(
     """
     settings = settings or LabelSettings()
     units, failed = _units(sources, settings)
+    if settings.truth:
+        units = _with_truth(units, Path(settings.truth), failed)
     if not units:
         first = next(iter(failed.values()), None)
         raise first or InputError("has no images and no videos", path=sources[0], reason="no_media")
-    experts = Ensemble.provenance()
-    made_of = {"version": VERSION, "settings": settings.keyed(), "experts": experts}
+    made_of = {"version": VERSION, "settings": settings.keyed()}
+    made_of["experts"] = None if settings.truth else Ensemble.provenance()
     key = sha256_json({**made_of, "sources": {unit.key: unit.content for unit in units}})
     out = Path(out).absolute()
     with lock(out.with_name(f".{out.name}.lock"), "another process writes labels there", shown=out, remove=True):
@@ -188,7 +203,20 @@ def _units(sources: Sequence[Path], settings: LabelSettings) -> tuple[list[_Unit
             failed[str(path)] = error
     for folder, names in single.items():
         units += _photos(folder, names, failed)
-    return [_Unit(**{**vars(unit), "key": f"{n:03d}_{unit.key}"}) for n, unit in enumerate(units)], failed
+    return [replace(unit, key=f"{n:03d}_{unit.key}") for n, unit in enumerate(units)], failed
+
+
+def _with_truth(units: Sequence[_Unit], folder: Path, failed: dict[str, McbenchError]) -> list[_Unit]:
+    """The clips that have truth, with it."""
+    truths, found = truth_files(folder), []
+    for unit in units:
+        path = truths.get(sanitise(Path(unit.name).stem))
+        if path is None or unit.source.kind != "video":
+            failed[unit.name] = InputError("has no truth of this clip", path=folder, reason="no_truth")
+            continue
+        digests = {p.name: sha256_file(p) for p in (path, path.with_suffix(".npz"))}
+        found.append(replace(unit, content=unit.content | digests, scene=None, truth=path))
+    return found
 
 
 def _photos(folder: Path, names: Sequence[str], failed: dict[str, McbenchError]) -> list[_Unit]:
@@ -281,22 +309,27 @@ class _Labeller:
 
     def __init__(self, shard: _Shard) -> None:
         self._unit, self._kinds = shard.unit, shard.kinds
-        scene = shard.unit.scene
+        scene, truth = shard.unit.scene, shard.unit.truth
+        self._truth = None if truth is None else SceneTruth.load(truth)
+        self._of_truth = None if truth is None else TruthLabels(load_body())
         self._fit = None if scene is None else FitLabels(FinishedScene(scene))
-        # bodies tell which fit a hand or a face belongs to
-        self._experts = _experts(shard.kinds if self._fit is None else shard.kinds | {"body"})
 
     def label(self, frame: Frame, image: Any) -> tuple[Labelled, dict[str, Any]]:
-        people = self._experts(image)
-        expected = None if self._fit is None else self._fit.expected(frame.index)
-        counts: Counter[str] = Counter()
-        if expected is not None:
-            people, counts = repaired(people, expected, self._kinds)
-        elif self._fit is not None:
-            people = only(people, self._kinds)
+        people, counts = self._people(frame, image)
         key = f"{self._unit.key}_{Path(frame.name).stem if frame.time_s is None else frame.name}".replace(".", "_")
         info = {"file": frame.name, "source": self._unit.name, "against_fit": dict(sorted(counts.items()))}
         return Labelled(image, people, self._kinds, f"{key}_{frame.index:06d}"), info
+
+    def _people(self, frame: Frame, image: Any) -> tuple[list[WholeBody], Counter[str]]:
+        """The people in an image, and what became of the experts' against the fit."""
+        if self._truth is not None and self._of_truth is not None:
+            position = self._unit.source.decode_index[frame.index]
+            return only(self._of_truth.people(self._truth, position), self._kinds), Counter()
+        if self._fit is None:
+            return _experts(self._kinds)(image), Counter()
+        # bodies tell which fit a hand or a face belongs to
+        people, expected = _experts(self._kinds | {"body"})(image), self._fit.expected(frame.index)
+        return (only(people, self._kinds), Counter()) if expected is None else repaired(people, expected, self._kinds)
 
 
 def _summary(shards: Sequence[_Shard], units: Sequence[_Unit]) -> dict[str, Any]:

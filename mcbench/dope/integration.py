@@ -177,13 +177,16 @@ def _distinct(candidates: list[Candidate], settings: IntegrationSettings) -> lis
         return []
     boxes = np.array([c.pose.box for c in candidates])
     poses = np.array([c.pose.pose2d for c in candidates])
+    sizes = np.array([_size(box) for box in boxes])
     left = np.ones(len(candidates), dtype=bool)
     kept = []
     for index, candidate in enumerate(candidates):
         if left[index]:
             kept.append(candidate)
             again = box_iou(boxes[index], boxes) >= settings.overlap
-            left &= ~(again & (_distance(poses, poses[index]) <= settings.near * _size(boxes[index])))
+            # the larger one's size: a loose box round the same part proposes a pose as loose
+            reach = settings.near * np.maximum(sizes, sizes[index])
+            left &= ~(again & (_distance(poses, poses[index]) <= reach))
     return kept
 
 

@@ -18,7 +18,7 @@ from mcbench.cameras.camera import Camera
 from mcbench.dataset.label_shards import Labelled
 from mcbench.dataset.media_source import video_source
 from mcbench.dataset.truth import SceneTruth
-from mcbench.dope.people import KINDS, PartPose, WholeBody
+from mcbench.dope.people import KINDS, PartPose, WholeBody, kind_of
 from mcbench.dope.projected import (
     HIDDEN,
     MIN_BODY_JOINTS,
@@ -55,34 +55,47 @@ class TruthLabels:
         found = [self._person(truth, frame, person) for person in range(len(truth.person_id))]
         return [WholeBody.of(parts) for parts in found if parts]
 
+    def unlabelled(self, truth: SceneTruth, frame: int) -> dict[str, Array]:
+        """Boxes (N, 4) px by kind of the parts that are in a frame, but too small or too hidden to be labelled."""
+        boxes: dict[str, list[Array]] = {kind: [] for kind in KINDS}
+        for person in range(len(truth.person_id)):
+            labelled = self._person(truth, frame, person)
+            for name, points in self._points(truth, person).items():
+                part = _View(truth, frame, person).part(kind_of(name), points, np.ones(len(points)))
+                if name not in labelled and (part.confidence > 0).any():
+                    boxes[kind_of(name)].append(part.box)
+        return {kind: np.array(found).reshape(-1, 4) for kind, found in boxes.items()}
+
     def _person(self, truth: SceneTruth, frame: int, person: int) -> dict[str, PartPose]:
-        view = _View(truth, frame, person)
-        body13, contour = self._points(truth, person)
+        view, points = _View(truth, frame, person), self._points(truth, person)
         parts: dict[str, PartPose] = {}
         visible = _body_visible(truth.joints_visible[frame, person])
-        if (visible & np.isfinite(body13).all(axis=1)).sum() >= MIN_BODY_JOINTS:
-            parts["body"] = view.part("body", body13, np.where(visible, 1.0, HIDDEN))
-        for side, name in enumerate(("left_hand", "right_hand")):
-            hand = view.seen("hand", truth.hands[person, side], truth.hands_px[frame, person, side])
-            if hand is not None:
-                parts[name] = hand
-        face68 = np.concatenate([contour, truth.face[person]])
-        face84 = face68[np.array(FACE84_OF_FACE68)].mean(axis=1)
-        face = view.seen("face", face84, truth.face_px[frame, person], turned_from=body13[-1])
-        if face is not None:
-            parts["face"] = face
+        if (visible & np.isfinite(points["body"]).all(axis=1)).sum() >= MIN_BODY_JOINTS:
+            parts["body"] = view.part("body", points["body"], np.where(visible, 1.0, HIDDEN))
+        seen_px = dict(zip(("left_hand", "right_hand"), truth.hands_px[frame, person], strict=True))
+        seen_px["face"] = truth.face_px[frame, person]
+        for name, px in seen_px.items():
+            middle = points["body"][-1] if name == "face" else None
+            part = view.seen(kind_of(name), points[name], float(px), turned_from=middle)
+            if part is not None:
+                parts[name] = part
         return parts
 
-    def _points(self, truth: SceneTruth, person: int) -> tuple[Array, Array]:
-        """The body's 13 joints and the 17 of the face's contour, in the clip's first frame."""
+    def _points(self, truth: SceneTruth, person: int) -> dict[str, Array]:
+        """The joints (J, 3) of every part, in the clip's first frame."""
         vertices = truth.vertices[person]
+        contour = np.full((FACE68_CONTOUR, 3), np.nan)
         if len(vertices) == self._body13.shape[1]:
-            return np.asarray(self._body13 @ vertices), np.asarray(self._contour @ vertices)
-        body13 = np.full((len(DOPE13), 3), np.nan)
-        for source, target in mapping("smpl24", "dope13"):
-            body13[target] = truth.joints[person, source]
-        body13[-1] = np.nan  # SMPL's joint of the head lies below the ears
-        return body13, np.full((FACE68_CONTOUR, 3), np.nan)
+            body13, contour = np.asarray(self._body13 @ vertices), np.asarray(self._contour @ vertices)
+        else:
+            body13 = np.full((len(DOPE13), 3), np.nan)
+            for source, target in mapping("smpl24", "dope13"):
+                body13[target] = truth.joints[person, source]
+            body13[-1] = np.nan  # SMPL's joint of the head lies below the ears
+        face68 = np.concatenate([contour, truth.face[person]])
+        left, right = truth.hands[person]
+        face84 = face68[np.array(FACE84_OF_FACE68)].mean(axis=1)
+        return {"body": body13, "left_hand": left, "right_hand": right, "face": face84}
 
 
 class _View:

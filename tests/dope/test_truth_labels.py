@@ -159,3 +159,10 @@ def test_frames_of_a_clip(labels: TruthLabels, truth: SceneTruth, tmp_path: Path
     with pytest.raises(InputError, match="more frames than the 3") as error:
         list(labelled_frames(labels, truth, write_video(tmp_path / "long.mp4", 4)))
     assert error.value.reason == "other_clip"
+
+
+def test_parts_that_are_there_but_not_labelled(labels: TruthLabels, truth: SceneTruth) -> None:
+    assert all(len(boxes) == 0 for boxes in labels.unlabelled(truth, 0).values())
+    unseen = replace(truth, hands_px=0 * truth.hands_px)
+    (box,) = labels.unlabelled(unseen, 0)["hand"]  # the left hand is not known at all
+    np.testing.assert_allclose(box, labels.people(truth, 0)[0].right_hand.box)

@@ -12,8 +12,10 @@ import pytest
 from clips import write_video
 from running import mcbench
 
+from mcbench.body.model import BodyModel
 from mcbench.dataset.label_shards import INDEX, read
 from mcbench.errors import InputError, UsageError
+from mcbench.pipelines.dope_truth import examples
 from mcbench.pipelines.pseudo_label import LabelSettings, pseudo_label
 from mcbench.pipelines.weights import fetch_weights
 
@@ -89,6 +91,20 @@ def test_other_labels_are_not_written_over(empty_photos: Path, tmp_path: Path) -
     (empty_photos / "2.png").unlink()
     with pytest.raises(UsageError, match="something else"):
         pseudo_label([empty_photos], out)
+
+
+def test_rendered_clips_are_labelled_by_their_truth(rendered: Path, open_body: BodyModel, tmp_path: Path) -> None:
+    """As scored: what eval-dope takes for true of the same frames."""
+    settings = LabelSettings(every=16, parts="body,hand", truth=str(rendered / "truth"))
+    document = pseudo_label([rendered / "clips"], tmp_path / "out", settings)
+    assert document["experts"] is None and document["counts"]["body"] == 4 and document["counts"]["face"] == 0
+    for sample, example in zip(read(tmp_path / "out"), examples(rendered, every=16), strict=True):
+        assert sample.labelled == {"body", "hand"}
+        for person, true in zip(sample.people, example.truth.people, strict=True):
+            np.testing.assert_array_equal(person.body.pose2d, true.body.pose2d)
+    with pytest.raises(InputError) as error:
+        pseudo_label([write_video(tmp_path / "other.mp4")], tmp_path / "none", settings)
+    assert error.value.reason == "no_truth"
 
 
 def test_nothing_to_label(tmp_path: Path) -> None:
