@@ -30,7 +30,6 @@ _COMMANDS = {
     "audit": "audit",
     "calibrate": "calibrate",
     "pseudo-label": "pseudo_label",
-    "pseudo-label": "pseudo_label",
     "train-dope": "train_dope",
     "eval-dope": "eval_dope",
     "dope": "dope",
