@@ -86,6 +86,14 @@ def test_wrong_sources_and_networks(trained: Path, tmp_path: Path) -> None:
     mcbench("export-dope", model, tmp_path / "x.pt", status=2)
 
 
+def test_a_network_is_scored_on_labels(labels: Path, trained: Path, tmp_path: Path) -> None:
+    method = f"student={trained / 'model.pt'}"
+    said = json.loads(mcbench("eval-dope", labels, "--method", method, "--out", tmp_path / "e", "--json").stdout)
+    (row,) = said["methods"]
+    assert row["name"] == "student" and row["provenance"]["network"] == "model.pt"
+    assert row["body"]["true"] > 0 and (tmp_path / "e" / "student.json").is_file()
+
+
 @pytest.mark.slow
 def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
     options = ("--steps", 400, "--batch", 8, "--side", 192, "--imagenet", "none", "--ema", 0.98)
