@@ -35,7 +35,7 @@ _COLUMNS = (
     default=(EXPERTS,),
     show_default=True,
     metavar="[NAME=]METHOD",
-    help="experts, or a .json file of predictions as `mcbench dope` writes it; repeat to compare.",
+    help="experts, a network (.pt, .onnx), or a .json file of people as `mcbench dope` writes it; repeat to compare.",
 )
 @click.option("--truth", type=click.Path(), help="Folder of the clips' truth, where it is not beside them.")
 @click.option("--out", type=click.Path(), help="Folder for evaluation.json and every method's predictions.")
@@ -51,7 +51,7 @@ def command(
 
     \b
     Example:
-      mcbench eval-dope demo --method experts --method student=student.json
+      mcbench eval-dope demo --method experts --method student=dope/model.pt
     """
     settings = EvalDopeSettings(**{name: value for name, value in options.items() if value is not None})
     with output.stage_progress("eval-dope", 1) as (progress, _):

@@ -1,4 +1,4 @@
-"""What finds whole-body people in images: the experts, or predictions that were made before."""
+"""What finds whole-body people in images: the experts, a network, or predictions that were made before."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from mcbench.dataset.files import read_json
+from mcbench.dataset.files import read_json, sha256_file
+from mcbench.dope.detector import DopeDetector
+from mcbench.dope.engines import open_engine
 from mcbench.dope.people import WholeBody, from_json
 from mcbench.errors import InputError, UsageError
 from mcbench.experts.ensemble import Ensemble
 
 EXPERTS = "experts"
+#: Suffixes of files that hold networks.
+NETWORKS = (".pt", ".pth", ".onnx")
 
 #: The people in an image: its name, and (height, width, 3) uint8 RGB.
 Finder = Callable[[str, np.ndarray], list[WholeBody]]
@@ -37,7 +41,7 @@ class Method:
 
 
 def method(text: str) -> Method:
-    """The method that a user names: `experts`, or a file, with `NAME=` before it to call it otherwise.
+    """The method that a user names: `experts`, a network or a file, with `NAME=` before it to call it otherwise.
 
     Raises
     ------
@@ -51,7 +55,14 @@ def method(text: str) -> Method:
     path = Path(rest)
     if path.suffix.lower() == ".json":
         return Method(name or path.stem, predictions(path), computes=False)
-    raise UsageError(f"unknown method {text!r}", hint=f"{EXPERTS}, or a .json file of predictions")
+    if path.suffix.lower() in NETWORKS:
+        engine = open_engine(path)
+        detector = DopeDetector(engine)
+        made = {"network": path.name, "sha256": sha256_file(path), "engine": engine.name}
+        return Method(name or path.stem, lambda _, image: detector.detect(image), made)
+    raise UsageError(
+        f"unknown method {text!r}", hint=f"{EXPERTS}, a network ({', '.join(NETWORKS)}), or a .json file of predictions"
+    )
 
 
 def predictions(path: Path) -> Finder:
