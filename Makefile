@@ -15,7 +15,7 @@ install: $(VENV)/.installed  ## virtual environment, weights and the open body; 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mcbench needs Python 3.11 or newer, this is " + sys.version.split()[0] + " (try: make PYTHON=python3.12)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,dope]'
 	@touch $@
 
 benchmark: install  ## rendered clips through every stage to a scored benchmark and a report

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.finders import SsdDetector
 from mcbench.experts.litert import LiteRtModel
-from mcbench.experts.ssd import SsdDetections, anchor_centers, decode, weighted_suppression
 from mcbench.experts.weights import weight_path
 
 DETECTION = "pose_detection.tflite"
@@ -38,19 +38,11 @@ _HEATMAP_RADIUS = 4  # cells round a landmark that refine it: 9x9 as in the publ
 _HEATMAP_MIN = 0.5
 
 
-class PoseDetection:
-    """Candidates for people in a region of an image."""
+class PoseDetection(SsdDetector):
+    """Candidates for people: the box is the head's, the points are hips, circle and two of the torso."""
 
     def __init__(self) -> None:
-        self._model = LiteRtModel(weight_path(DETECTION))
-        self._anchors = anchor_centers(self._model.size, _STRIDES)
-
-    def __call__(self, image: Pyramid, region: Roi, min_score: float) -> SsdDetections:
-        """Candidates in px of the image: the box is the head's, the points are hips, circle and two of the torso."""
-        size = self._model.size
-        raw, logits = self._model(image.crop(region, size) / 127.5 - 1.0)
-        found = weighted_suppression(decode(raw, logits, self._anchors, min_score))
-        return found.placed(region, size)
+        super().__init__(DETECTION, _STRIDES, signed=True)
 
 
 def candidate_roi(keypoints: np.ndarray) -> Roi:

@@ -66,7 +66,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/3"
+    version = f"mediapipe-{MEDIAPIPE.version}/4"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:
@@ -83,19 +83,25 @@ class BlazePoseDetector:
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
     ) -> list[PersonDetection]:
         pyramid = Pyramid(image)
+        return self.find(pyramid, priors, self._faces(pyramid) if search else None)
+
+    def find(
+        self, image: Pyramid, priors: Sequence[np.ndarray] = (), faces: Sequence[Part] | None = ()
+    ) -> list[PersonDetection]:
+        """As `detect`, of an image in which the faces have been found already; None to look at the priors alone."""
         found: list[PersonDetection] = []
         taken: list[Landmarks] = []
         for prior in priors:
-            reading = self._expected(pyramid, prior)
+            reading = self._expected(image, prior)
             if reading is not None and reading[1] > 0.0:
-                found.append(_person(pyramid, *reading))
+                found.append(_person(image, *reading))
                 if reading[1] >= GOOD:
                     taken.append(reading[0])
-        for group in self._candidates(pyramid) if search else []:
-            self._try(pyramid, group[:MAX_TRIES], taken, found)
-        for face in self._faces(pyramid) if search else []:
+        for group in self._candidates(image) if faces is not None else []:
+            self._try(image, group[:MAX_TRIES], taken, found)
+        for face in faces or ():
             if not any(_is_face_of(face, person) for person in taken):
-                self._try(pyramid, regions_below(face), taken, found)
+                self._try(image, regions_below(face), taken, found)
         return distinct(found, self.keypoint_set)
 
     def _try(

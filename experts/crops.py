@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+#: Side of the smallest tile that is searched, px.
+MIN_TILE = 32
+
 
 @dataclass(frozen=True)
 class Roi:
@@ -81,11 +84,12 @@ class Pyramid:
 
 
 def search_regions(width: int, height: int) -> list[Roi]:
-    """The squares in which a detector searches an image: the whole image, and tiles that overlap by half."""
+    """The squares in which a detector searches an image: the whole image, and tiles that overlap by half, unless they
+    would be too small to show anything."""
     short, long = min(width, height), max(width, height)
     middle = np.array([width / 2, height / 2])
     regions = [Roi(middle, float(long)), Roi(middle, 1.3 * long)]
-    for side in (short, short * 0.6):
+    for side in (side for side in (short, short * 0.6) if side >= MIN_TILE):
         for y in _centers(height, side):
             regions += [Roi(np.array([x, y]), side) for x in _centers(width, side)]
     return regions

@@ -1,4 +1,4 @@
-"""Faces: 68 keypoints of the face in a region, and regions from a body, from a face known before, or from faces found.
+"""Faces: keypoints of the face in a region, and regions from a body, from a face known before, or from faces found.
 
 Kartynnik et al., "Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs", 2019, whose mesh of 468
 points holds the 68 of the iBUG annotation, and Bazarevsky et al., "BlazeFace", 2019. What each network expects (RGB):
@@ -14,14 +14,16 @@ face_landmark                    192x192 [0, 1]  the face widened by half, its e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from mcbench.experts.crops import Pyramid, Roi, search_regions
+from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.finders import PartFinder, SsdDetector
 from mcbench.experts.litert import LiteRtModel
 from mcbench.experts.parts import Part, PartLandmark
-from mcbench.experts.ssd import SsdDetections, anchor_centers, decode, weighted_suppression
 from mcbench.experts.weights import weight_path
-from mcbench.joints import BLAZEPOSE33
+from mcbench.joints import BLAZEPOSE33, FACE84_OF_FACE68
 
 SHORT_RANGE, FULL_RANGE = "face_detection_short_range.tflite", "face_detection_full_range_sparse.tflite"
 LANDMARK = "face_landmark.tflite"
@@ -42,33 +44,55 @@ IBUG68_OF_MESH = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),
     *(78, 82, 13, 312, 308, 317, 14, 87),
 )
-_EYES = slice(36, 42), slice(42, 48)
-_MOUTH = slice(48, 68)
+#: Points of the mesh's own contour that lie between two neighbours of iBUG's 17, by the first one's place.
+_BETWEEN = {2: 132, 5: 150, 6: 176, 9: 400, 10: 379, 13: 361}
+
+
+def _mesh_pair(a: int, b: int) -> tuple[int, int]:
+    """Two points of the mesh in whose middle a point lies that is in the middle of iBUG's a and b."""
+    if a != b and a in _BETWEEN:
+        return _BETWEEN[a], _BETWEEN[a]
+    return IBUG68_OF_MESH[a], IBUG68_OF_MESH[b]
+
+
+#: Of each of `face84` the two points of the mesh in whose middle it lies; of iBUG's 68 likewise.
+FACE84_OF_MESH = tuple(_mesh_pair(a, b) for a, b in FACE84_OF_FACE68)
+FACE68_OF_MESH = tuple(_mesh_pair(i, i) for i in range(68))
+#: iBUG's 68 among `face84`.
+FACE68_OF_FACE84 = [i for i, (a, b) in enumerate(FACE84_OF_FACE68) if a == b]
+# Both sets end alike, so these count from the end: right and left eye, mouth.
+_EYES = slice(-32, -26), slice(-26, -20)
+_MOUTH = slice(-20, None)
 #: Eyes, ears and corners of the mouth of a body.
 _OF_BODY = [BLAZEPOSE33.index(f"{side}_{name}") for name in ("eye", "ear", "mouth") for side in ("right", "left")]
 #: Outer corners of the eyes and how far apart an adult's are, m: the mesh has no size of its own.
-_CORNERS, _CORNERS_M = (36, 45), 0.09
-#: Side of the region over that of the face, of which the 68 points lack the forehead.
+_CORNERS, _CORNERS_M = (-32, -23), 0.09
+#: Side of the region over that of the face, of which the points lack the forehead.
 _MARGIN, _FOREHEAD = 1.5, 0.12
 #: How far the mouth is below the eyes, and the ears from each other, as shares of the side of a face.
 _EYES_MOUTH, _EARS = 0.43, 0.85
 
 
 class FaceLandmark(PartLandmark):
-    """Reads the face in a region; keypoints are iBUG's 68.
+    """Reads the face in a region.
+
+    Parameters
+    ----------
+    of_mesh : the keypoints, each in the middle of two points of the mesh: iBUG's 68, or `FACE84_OF_MESH`.
 
     Raises
     ------
     InputError : the weights are not in the cache.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, of_mesh: Sequence[tuple[int, int]] = FACE68_OF_MESH) -> None:
         self._model = LiteRtModel(weight_path(LANDMARK))
+        self._of_mesh = np.array(of_mesh)
 
     def look(self, image: Pyramid, region: Roi) -> Part:
         size = self._model.size
         flat, logit = self._model(image.crop(region, size) / 255.0)
-        mesh = flat.reshape(-1, 3)[list(IBUG68_OF_MESH)].astype(np.float64)
+        mesh = flat.reshape(-1, 3).astype(np.float64)[self._of_mesh].mean(axis=1)
         points3d = mesh - sum(mesh[eye].mean(axis=0) for eye in _EYES) / 2
         right, left = points3d[list(_CORNERS)]
         points3d *= _CORNERS_M / max(float(np.linalg.norm(left - right)), 1e-6)
@@ -86,24 +110,12 @@ class FaceLandmark(PartLandmark):
         return Roi(turned.rotation @ ((low + high) / 2), _MARGIN * float((high - low).max()), turned.angle)
 
 
-class FaceFinder:
-    """Finds faces anywhere."""
+class FaceFinder(PartFinder):
+    """Finds faces anywhere, near and far."""
 
     def __init__(self, landmark: FaceLandmark) -> None:
-        self._landmark = landmark
-        models = {name: LiteRtModel(weight_path(name)) for name in _ANCHORS}
-        self._models = [(model, anchor_centers(model.size, *_ANCHORS[name])) for name, model in models.items()]
-
-    def __call__(self, image: Pyramid) -> list[Part]:
-        """The faces in an image, each once, by falling score."""
-        found = []
-        for region in search_regions(*image.size):
-            for model, anchors in self._models:
-                raw, logits = model(image.crop(region, model.size) / 127.5 - 1.0)
-                faces = weighted_suppression(decode(raw, logits, anchors, _MIN_FACE))
-                found.append(faces.placed(region, model.size))
-        faces = weighted_suppression(SsdDetections.concatenate(found))
-        return self._landmark.read_all(image, map(detected_region, faces.box, faces.keypoints))
+        detectors = [SsdDetector(name, *anchors, signed=True) for name, anchors in _ANCHORS.items()]
+        super().__init__(landmark, detectors, _MIN_FACE, detected_region)
 
 
 def body_face_region(keypoints: np.ndarray) -> Roi | None:

@@ -13,19 +13,20 @@ hand_landmark_full  224x224 the hand with a margin, its fingers up
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from mcbench.cameras.scale import image_scale
 from mcbench.experts.base import PersonDetection
-from mcbench.experts.crops import Pyramid, Roi, search_regions
+from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.finders import PartFinder, SsdDetector
 from mcbench.experts.litert import LiteRtModel
 from mcbench.experts.parts import Part, PartLandmark
-from mcbench.experts.ssd import SsdDetections, anchor_centers, decode, weighted_suppression
 from mcbench.experts.weights import weight_path
 from mcbench.joints import BLAZEPOSE33, HAND21
 
 PALM, LANDMARK = "palm_detection_full.tflite", "hand_landmark_full.tflite"
+#: What finds and reads hands.
+HAND_MODELS = (PALM, LANDMARK)
 _STRIDES = (8, 16, 16, 16)
 _MIN_PALM = 0.4
 # Of the palm detector's seven points, the wrist and the base of the middle finger.
@@ -75,22 +76,11 @@ class HandLandmark(PartLandmark):
         return Roi(turned.rotation @ center, _MARGIN * float((high - low).max()), turned.angle)
 
 
-class HandFinder:
+class HandFinder(PartFinder):
     """Finds hands anywhere, those that are large enough for the palm detector."""
 
     def __init__(self, landmark: HandLandmark) -> None:
-        self._landmark = landmark
-        self._model = LiteRtModel(weight_path(PALM))
-        self._anchors = anchor_centers(self._model.size, _STRIDES)
-
-    def __call__(self, image: Pyramid, regions: Sequence[Roi] | None = None) -> list[Part]:
-        """The hands in upright regions of an image, all over it by default, each once, by falling score."""
-        size, found = self._model.size, [SsdDetections(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 7, 2)))]
-        for region in search_regions(*image.size) if regions is None else regions:
-            raw, logits = self._model(image.crop(region, size) / 255.0)
-            found.append(weighted_suppression(decode(raw, logits, self._anchors, _MIN_PALM)).placed(region, size))
-        palms = weighted_suppression(SsdDetections.concatenate(found))
-        return self._landmark.read_all(image, map(palm_region, palms.box, palms.keypoints))
+        super().__init__(landmark, [SsdDetector(PALM, _STRIDES, signed=False)], _MIN_PALM, palm_region)
 
 
 def body_hand_region(body: PersonDetection, side: str) -> Roi | None:
@@ -108,13 +98,7 @@ def body_hand_region(body: PersonDetection, side: str) -> Roi | None:
 
 def px_per_metre(body: PersonDetection) -> float:
     """How large a body is in the image, by its keypoints in the image and in space; NaN where too few are known."""
-    known = np.isfinite(body.keypoints).all(axis=1) & np.isfinite(body.keypoints3d).all(axis=1)
-    best = np.flatnonzero(known & (body.keypoint_score > 0))
-    best = best[np.argsort(-body.keypoint_score[best], kind="stable")][:_SURE_KEYPOINTS]
-    if len(best) < 2:
-        return float("nan")
-    in_image, in_space = body.keypoints[best], body.keypoints3d[best, :2]
-    return float(np.sqrt(in_image.var(axis=0).sum() / max(in_space.var(axis=0).sum(), 1e-12)))
+    return image_scale(body.keypoints, body.keypoints3d, body.keypoint_score, _SURE_KEYPOINTS)
 
 
 def palm_region(box: np.ndarray, keypoints: np.ndarray) -> Roi:

@@ -28,13 +28,19 @@ _WEIGHTS = (hand.LANDMARK, hand.PALM, face.LANDMARK)
 class PartReader:
     """Reads the hands and the face of people whose bodies are known.
 
+    Parameters
+    ----------
+    hand_landmark, face_landmark : what reads them; by default hands of `hand21` and iBUG's 68 of a face.
+
     Raises
     ------
     InputError : the weights are not in the cache.
     """
 
-    def __init__(self) -> None:
-        self._hand, self._face = hand.HandLandmark(), face.FaceLandmark()
+    def __init__(
+        self, hand_landmark: hand.HandLandmark | None = None, face_landmark: face.FaceLandmark | None = None
+    ) -> None:
+        self._hand, self._face = hand_landmark or hand.HandLandmark(), face_landmark or face.FaceLandmark()
         self._finder = hand.HandFinder(self._hand)
 
     @staticmethod

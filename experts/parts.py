@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,9 +94,13 @@ class PartLandmark(ABC):
 
     def read_all(self, image: Pyramid, regions: Iterable[Roi]) -> list[Part]:
         """The parts in some regions, each once, by falling score."""
-        found = [part for region in regions if (part := self.read(image, region)) is not None]
-        kept: list[Part] = []
-        for part in sorted(found, key=lambda p: -p.score):
-            if all(distance(part, other.keypoints) > SAME for other in kept):
-                kept.append(part)
-        return kept
+        return distinct_parts([part for region in regions if (part := self.read(image, region)) is not None])
+
+
+def distinct_parts(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one kind, each once, by falling score: of several readings of one, the surest."""
+    kept: list[Part] = []
+    for part in sorted(parts, key=lambda p: -p.score):
+        if all(distance(part, other.keypoints) > SAME for other in kept):
+            kept.append(part)
+    return kept

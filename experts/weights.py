@@ -253,14 +253,14 @@ def check_weights() -> str:
     return ", ".join(f"{package.project} {package.version}" for package in PACKAGES)
 
 
-def _package_with(name: str) -> WeightPackage:
+def package_of(name: str) -> WeightPackage:
     """The package that the weights called `name` come from; raises KeyError."""
     return {f.name: package for package in PACKAGES for f in package.files}[name]
 
 
 def weight_digest(name: str) -> str:
     """SHA-256 that the weights called `name` must have; raises KeyError."""
-    return _package_with(name).file(name).sha256
+    return package_of(name).file(name).sha256
 
 
 def weight_path(name: str) -> Path:
@@ -271,7 +271,7 @@ def weight_path(name: str) -> Path:
     KeyError : no package has weights of that name.
     InputError : they are absent or altered (reason `missing_weights`).
     """
-    package = _package_with(name)
+    package = package_of(name)
     file = package.file(name)
     path = package.folder / file.name
     if not path.is_file():

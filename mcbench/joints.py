@@ -14,7 +14,7 @@ class JointSet:
     ----------
     name : the registered name.
     joints : names in order; left and right joints start with `left_` and `right_`, but those of a face, `face_0` to
-        `face_67`, are numbered as in the iBUG annotation.
+        `face_67`, are numbered as in the iBUG annotation, and `face_0_1` lies between `face_0` and `face_1`.
     bones : pairs of joint indices to draw.
     """
 
@@ -52,7 +52,7 @@ FACE68_FLIP = _mirrored_landmarks()
 def _other_side(name: str) -> str:
     side, _, rest = name.partition("_")
     if side == "face":
-        return f"face_{FACE68_FLIP[int(rest)]}"
+        return "_".join(["face", *map(str, sorted(FACE68_FLIP[int(i)] for i in rest.split("_")))])
     return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
 
 
@@ -182,4 +182,43 @@ PANOPTIC19 = _register(
     "panoptic19",
     "neck nose mid_hip left_shoulder left_elbow left_wrist left_hip left_knee left_ankle right_shoulder right_elbow "
     "right_wrist right_hip right_knee right_ankle left_eye left_ear right_eye right_ear",
+)
+
+#: The body of DOPE. Its head is the middle of the ears.
+DOPE13 = _register(
+    "dope13",
+    "right_ankle left_ankle right_knee left_knee right_hip left_hip right_wrist left_wrist right_elbow left_elbow "
+    "right_shoulder left_shoulder head",
+    _LIMBS + " left_shoulder-head right_shoulder-head",
+)
+#: Points of iBUG's 68 along the contour of a face, from the person's right ear round the chin to the left one.
+FACE68_CONTOUR = 17
+_CONTOUR33 = ["face_0", *(name for i in range(1, FACE68_CONTOUR) for name in (f"face_{i - 1}_{i}", f"face_{i}"))]
+_FACE84 = " ".join([*_CONTOUR33, *(f"face_{i}" for i in range(FACE68_CONTOUR, 68))])
+
+
+def _lines(*lines: list[str]) -> str:
+    return " ".join(f"{a}-{b}" for line in lines for a, b in itertools.pairwise(line))
+
+
+def _marks(first: int, stop: int, closed: bool = False) -> list[str]:
+    return [f"face_{i}" for i in (*range(first, stop), *([first] if closed else []))]
+
+
+_FACE_BONES = _lines(
+    _CONTOUR33,
+    *(_marks(17, 22), _marks(22, 27), _marks(27, 31), _marks(31, 36)),
+    *(_marks(first, stop, True) for first, stop in ((36, 42), (42, 48), (48, 60), (60, 68))),
+)
+#: The face of DOPE: iBUG's contour with a point between each two neighbours, then iBUG's other 51.
+FACE84 = _register("face84", _FACE84, _FACE_BONES)
+#: Of each of `face84` the two of iBUG's 68, by number, whose middle it is: twice the same where iBUG has the point.
+FACE84_OF_FACE68 = tuple(
+    (int(numbers[0]), int(numbers[-1])) for numbers in (name.split("_")[1:] for name in FACE84.joints)
+)
+#: The whole body of DOPE: body, left and right hand, face.
+DOPE139 = _register(
+    "dope139",
+    " ".join([*DOPE13.joints, _HANDS42, _FACE84]),
+    " ".join([_LIMBS, "left_shoulder-head right_shoulder-head", _HAND_BONES, _FACE_BONES]),
 )

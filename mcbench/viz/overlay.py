@@ -83,7 +83,7 @@ def overlay(image: Image, longest: int, points: Points, shown: tuple[People, Vie
     picture: Image = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     factor = np.array(size) / np.array(image.shape[1::-1])
     if shown is None:
-        _draw_points(picture, factor, points, np.zeros(0, dtype=bool))
+        _draw_points(picture, factor, points, np.ones(int(points.person.max(initial=-1)) + 1, dtype=bool))
         return picture
     people, view = shown
     if people.scene is None:

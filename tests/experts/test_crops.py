@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcbench.experts.crops import Pyramid, Roi
+from mcbench.experts.crops import Pyramid, Roi, search_regions
 
 finite = st.floats(-500, 500)
 
@@ -55,3 +55,8 @@ def test_strong_reduction_keeps_a_blob_in_place(side: int) -> None:
     v, u = np.mgrid[:side, :side] + 0.5
     center = np.array([(u * crop).sum(), (v * crop).sum()]) / crop.sum() / side
     np.testing.assert_allclose(roi.to_image(center), [231.3, 120.7], atol=0.5)
+
+
+def test_a_thin_image_is_not_searched_in_slivers() -> None:
+    assert len(search_regions(3000, 1)) == 2 and len(search_regions(20, 20)) == 2
+    assert len(search_regions(960, 540)) == 20

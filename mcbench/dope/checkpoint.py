@@ -1,0 +1,69 @@
+"""Files of trained networks: `mcbench-dope/1`, a dictionary that torch saved, of tensors and plain values alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mcbench.dataset.files import write_bytes
+from mcbench.dope.network import BACKBONES, Dope, DopeConfig
+from mcbench.dope.people import KINDS
+from mcbench.dope.public_checkpoint import load_public, read_torch
+from mcbench.errors import InputError
+
+FORMAT = "mcbench-dope/1"
+
+
+def torch_bytes(content: Any) -> bytes:
+    """What torch would save."""
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def save_network(path: Path, network: Dope, made: Mapping[str, Any]) -> None:
+    """Write a network in half precision, whole or not at all.
+
+    Parameters
+    ----------
+    made : how it was made, plain values.
+    """
+    state = {
+        name: tensor.detach().cpu().half() if tensor.is_floating_point() else tensor.detach().cpu()
+        for name, tensor in network.state_dict().items()
+    }
+    content = {"format": FORMAT, "config": network.config.to_json(), "state_dict": state, "made": dict(made)}
+    write_bytes(path, torch_bytes(content))
+
+
+def load_network(path: Path) -> Dope:
+    """A network from its file, ours or a public checkpoint, for inference, float32.
+
+    Raises
+    ------
+    InputError : neither (reason `bad_checkpoint`), or not there or not readable.
+    """
+    content = read_torch(path)
+    if "format" not in content:
+        return load_public(path)
+    if content["format"] != FORMAT:
+        raise InputError(f"format is {content['format']!r}, expected {FORMAT!r}", path=path, reason="bad_format")
+    try:
+        config = config_from_json(content["config"])
+        network = Dope(config)
+        network.load_state_dict({name: tensor.float() for name, tensor in content["state_dict"].items()})
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise InputError(f"is damaged: {error}", path=path, reason="bad_checkpoint") from error
+    return network.eval()
+
+
+def config_from_json(values: Mapping[str, Any]) -> DopeConfig:
+    """The configuration that `DopeConfig.to_json` gave; raises KeyError, TypeError or ValueError for another thing."""
+    config = DopeConfig(**values)
+    if config.backbone not in BACKBONES or set(config.classes) != set(KINDS) or set(config.units) != set(KINDS):
+        raise ValueError(f"unknown backbone {config.backbone!r} or kinds of parts")
+    return config

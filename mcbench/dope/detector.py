@@ -1,0 +1,83 @@
+"""The whole-body detector: an image in, its people out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.dope.assemble import assemble
+from mcbench.dope.augmentation import GREY
+from mcbench.dope.engines import Engine
+from mcbench.dope.integration import Candidate, Hypotheses, IntegrationSettings, integrate
+from mcbench.dope.network import MULTIPLE
+from mcbench.dope.people import KINDS, WholeBody
+
+Image = npt.NDArray[np.uint8]
+
+#: Longest picture that a network is given, px a side: whatever it is asked for, memory is bounded.
+_LONGEST = 2048
+
+
+def public_hand_order() -> list[int]:
+    """Index in the public network's hand (wrist, the five bases, then three of each finger) of each of `hand21`."""
+    fingers = [[1 + finger, *(6 + 3 * finger + i for i in range(3))] for finger in range(5)]
+    return [0, *(joint for finger in fingers for joint in finger)]
+
+
+class DopeDetector:
+    """Finds the people in an image.
+
+    Parameters
+    ----------
+    min_score : parts of a lower score are not told.
+    """
+
+    def __init__(self, engine: Engine, min_score: float = 0.3) -> None:
+        self.engine, self.min_score = engine, min_score
+        config = engine.config
+        self._upper = np.arange(config.classes["body"]) >= config.upper_from
+        self._left = np.arange(config.classes["hand"]) >= config.left_from
+        self._settings = IntegrationSettings(threshold=min(0.1, min_score) or 1e-3)
+
+    def detect(self, image: Image) -> list[WholeBody]:
+        """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
+        picture, size, scale = prepared(image, self.engine.config.min_size, self.engine.config.max_size)
+        found = {kind: self._parts(kind, said, scale) for kind, said in self.engine.run(picture, size).items()}
+        return assemble(*(found[kind] for kind in KINDS))
+
+    def _parts(self, kind: str, said: Hypotheses, scale: npt.NDArray[np.float64]) -> list[Candidate]:
+        config = self.engine.config
+        pose2d, pose3d = said.pose2d / scale, said.pose3d
+        if kind == "hand" and config.bases_first:
+            order = public_hand_order()
+            pose2d, pose3d = pose2d[:, :, order], pose3d[:, :, order]
+        found = Hypotheses(said.boxes / np.tile(scale, 2), said.scores, pose2d, pose3d)
+        attributes: Mapping[str, npt.NDArray[np.bool_]] = (
+            {"upper": self._upper} if kind == "body" else {"left": self._left} if kind == "hand" else {}
+        )
+        candidates = integrate(kind, found, config.units[kind], settings=self._settings, **attributes)
+        return [c for c in candidates if c.pose.score >= self.min_score]
+
+
+def prepared(image: Image, min_size: int, max_size: int) -> tuple[Image, tuple[int, int], npt.NDArray[np.float64]]:
+    """An image as networks want it: scaled, padded with grey to sides that are multiples of 32.
+
+    Parameters
+    ----------
+    min_size, max_size : px of the shorter side, and of the longer one at most.
+
+    Returns
+    -------
+    the picture (H, W, 3), its height and width without the padding, and (2,) px of it a px of the image, x and y.
+    """
+    height, width = image.shape[:2]
+    scale = min(min_size / min(height, width), min(max_size, _LONGEST) / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(image, (size[1], size[0]), interpolation=how)
+    picture = np.full((-(-size[0] // MULTIPLE) * MULTIPLE, -(-size[1] // MULTIPLE) * MULTIPLE, 3), GREY, np.uint8)
+    picture[: size[0], : size[1]] = small
+    return picture, size, np.array([size[1] / width, size[0] / height])

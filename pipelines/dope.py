@@ -1,0 +1,172 @@
+"""The whole-body detector on images and videos: people as JSON, and pictures with them drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.dataset.files import write_bytes, write_json
+from mcbench.dataset.media_source import photo_source, video_source
+from mcbench.dataset.photos import SUFFIXES, list_images
+from mcbench.dataset.source import Source
+from mcbench.dope.detector import DopeDetector
+from mcbench.dope.people import WholeBody, to_json
+from mcbench.errors import InputError, McbenchError, UsageError
+from mcbench.joints import DOPE139
+from mcbench.viz.overlay import Points, overlay
+
+Image = npt.NDArray[np.uint8]
+
+PEOPLE = "people.json"
+#: Of a folder, these are read as videos.
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+_CRF = "23"
+
+
+def sources(src: Path) -> list[tuple[Path, Callable[[], Source]]]:
+    """The images and videos of SRC by path, each with what opens it: SRC itself, or the files of a folder.
+
+    Raises
+    ------
+    InputError : nothing there (reason `missing_file`), or nothing in the folder that could be one (`no_images`).
+    """
+    if not src.exists():
+        raise InputError("no such file or folder", path=src, reason="missing_file")
+    if src.is_dir():
+        files = [*list_images(src), *sorted(p for p in src.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
+        if not files:
+            raise InputError("holds no images and no videos", path=src, reason="no_images")
+    else:
+        files = [src]
+
+    def opener(path: Path) -> Callable[[], Source]:
+        if path.suffix.lower() in SUFFIXES:
+            return lambda: photo_source(path.parent, [path.name])
+        return lambda: video_source(path)
+
+    return [(path, opener(path)) for path in files]
+
+
+def dope(
+    src: Path,
+    out: Path,
+    detector: DopeDetector,
+    draw: int = 1280,
+    progress: Callable[[int, int | None, str], None] = lambda done, total, label: None,
+) -> dict[str, Any]:
+    """Find the people in an image, a video, or those of a folder; writes `people.json` and `overlays/`.
+
+    Parameters
+    ----------
+    draw : longest side of the overlays, px; 0: none.
+
+    Returns the document of `people.json`, with `failed`: the files that could not be read, and why.
+
+    Raises
+    ------
+    UsageError : `out` is a file.
+    InputError : as `sources`.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError("is a file, not a folder", path=out)
+    files = sources(Path(src))
+    out.mkdir(parents=True, exist_ok=True)
+    images: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    for number, (path, opened) in enumerate(files):
+        try:
+            source = opened()
+            for name, people in _seen(source, out, detector, draw):
+                images.append({"file": name, "people": to_json(people)})
+                progress(number, len(files), name)
+        except InputError as error:  # one bad file is told, the others are done
+            failed.append({"file": path.name, "reason": error.reason, "message": str(error)})
+    document = {"images": images, "failed": failed, "engine": detector.engine.name}
+    write_json(out / PEOPLE, document)
+    return document
+
+
+def _seen(source: Source, out: Path, detector: DopeDetector, draw: int) -> Iterator[tuple[str, list[WholeBody]]]:
+    """The people of each image of a source, by name; frames of a video are called `video.mp4#000012`."""
+    pictures = out / "overlays"
+    if draw:
+        pictures.mkdir(exist_ok=True)
+    if source.kind != "video":
+        for frame, image in source.images():
+            people = detector.detect(image)
+            if draw:
+                # the suffix is part of the name: a.png and a.jpg have pictures of their own
+                _write_jpeg(pictures / f"{frame.name}.jpg", drawn(image, people, draw))
+            yield frame.name, people
+        return
+    film = _Film(pictures / f"{source.name}.mp4") if draw else None
+    try:
+        for frame, image in source.images():
+            people = detector.detect(image)
+            if film is not None:
+                film.add(drawn(image, people, draw))
+            yield f"{source.name}#{frame.index:06d}", people
+        if film is not None:
+            film.finish()
+    finally:
+        if film is not None:
+            film.drop()
+
+
+def drawn(image: Image, people: list[WholeBody], longest: int) -> Image:
+    """An image with its people, each in a colour of its own."""
+    points = Points(
+        np.array([person.pose2d for person in people]).reshape(-1, len(DOPE139), 2),
+        np.array([person.confidence for person in people]).reshape(-1, len(DOPE139)),
+        np.arange(len(people)),
+        DOPE139.bones,
+    )
+    return overlay(image, longest, points)
+
+
+def _write_jpeg(path: Path, image: Image) -> None:
+    done, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]))
+    if not done:
+        raise McbenchError("the picture cannot be written as JPEG", path=path)
+    write_bytes(path, data.tobytes())
+
+
+class _Film:
+    """A video that grows picture by picture and is whole or absent."""
+
+    def __init__(self, path: Path, rate: int = 30) -> None:
+        self.path, self._partial, self._rate = path, path.with_name(f".{path.stem}.tmp.mp4"), rate
+        self._container: av.container.OutputContainer | None = None
+        self._stream: av.VideoStream | None = None
+
+    def add(self, picture: Image) -> None:
+        height, width = picture.shape[0] & ~1, picture.shape[1] & ~1  # H.264 wants even sides
+        if self._container is None or self._stream is None:
+            self._container = av.open(str(self._partial), "w")
+            stream = self._container.add_stream("libx264", rate=self._rate)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = max(2, width), max(2, height), "yuv420p"
+            stream.options = {"crf": _CRF, "preset": "veryfast"}
+            self._stream = stream
+        cut = np.ascontiguousarray(picture[: self._stream.height, : self._stream.width])
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
+
+    def finish(self) -> None:
+        if self._container is not None and self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            self._container = None
+            self._partial.replace(self.path)
+
+    def drop(self) -> None:
+        """Take away what is not finished."""
+        if self._container is not None:
+            self._container.close()
+        self._partial.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Training: goes on exactly, stops at what is no number, speaks of its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_people as toy
+
+from mcbench.dataset.files import write_json
+from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
+from mcbench.dope.augmentation import AugmentationSettings
+from mcbench.dope.checkpoint import load_network
+from mcbench.dope.network import DopeConfig
+from mcbench.dope.training import MODEL, STATE, Step, TrainSettings, train
+from mcbench.dope.training_data import Order, ShardImages, TrainingViews, kind_for
+from mcbench.errors import InputError, McbenchError, UsageError
+
+QUICK = TrainSettings(steps=3, batch=2, side=96, imagenet="none", save_every=2, seed=5)
+
+
+def images(count: int = 6) -> list:
+    return [toy.labelled(number) for number in range(count)]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_goes_on_where_it_stopped_to_the_same_network(tmp_path: Path) -> None:
+    whole: list[Step] = []
+    train(images(), tmp_path / "a", QUICK, on_step=whole.append)
+
+    def stop(step: Step) -> None:
+        if step.step == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(images(), tmp_path / "b", QUICK, on_step=stop)
+    rest: list[Step] = []
+    train(images(), tmp_path / "b", QUICK, resume=True, on_step=rest.append)
+    assert [s.step for s in rest] == [3]
+    assert [s.terms for s in rest] == [s.terms for s in whole[2:]]
+    a, b = (load_network(tmp_path / run / MODEL).state_dict() for run in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_finished_or_another_training_is_not_overwritten(tmp_path: Path) -> None:
+    short = TrainSettings(**{**QUICK.__dict__, "steps": 1})
+    train(images(2), tmp_path, short)
+    with pytest.raises(UsageError, match="--resume"):
+        train(images(2), tmp_path, short)
+    with pytest.raises(UsageError, match="other settings"):
+        train(images(2), tmp_path, QUICK, resume=True)
+    assert train(images(2), tmp_path, short, resume=True)["steps"] == 1
+
+
+def test_no_number_stops_it_and_the_batch_is_named(tmp_path: Path) -> None:
+    bad = images(2)
+    assert bad[0].people[0].body is not None
+    bad[0].people[0].body.pose3d[:] = 1e38
+    with pytest.raises(McbenchError, match="toy-000") as caught:
+        train(bad, tmp_path, QUICK)
+    assert caught.value.reason == "not_a_number"
+    assert not (tmp_path / MODEL).exists()
+
+
+@pytest.mark.parametrize("wrong", [{"side": 100}, {"steps": 0}, {"learning_rate": float("nan")}, {"backbone": "vgg"}])
+def test_settings_that_make_no_sense(tmp_path: Path, wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        train(images(2), tmp_path / "out", TrainSettings(**{**QUICK.__dict__, **wrong}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_state_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(b"no state")
+    with pytest.raises(InputError) as caught:
+        train(images(2), tmp_path, QUICK, resume=True)
+    assert caught.value.reason == "bad_checkpoint"
+
+
+def test_every_image_comes_once_before_any_comes_again() -> None:
+    batches = list(Order(10, range(0, 5), 4, seed=1))
+    numbers = [draw.index for batch in batches for draw in batch]
+    assert sorted(numbers[:10]) == sorted(numbers[10:]) == list(range(10))
+    assert list(Order(10, range(3, 5), 4, seed=1)) == batches[3:]
+
+
+def test_processes_share_the_batch() -> None:
+    shared = [list(Order(10, range(2), 2, 1, rank, 2)) for rank in (0, 1)]
+    alone = list(Order(10, range(2), 4, 1))
+    assert [[*a, *b] for a, b in zip(*shared, strict=True)] == alone
+
+
+def test_without_distillation_an_image_speaks_of_one_kind() -> None:
+    views = TrainingViews(images(), DopeConfig(), 96, 3, AugmentationSettings(), one_kind=True)
+    (batch,) = Order(6, range(1), 6, 3)
+    for draw in batch:
+        _, targets, _ = views[draw]
+        assert set(targets) == {kind_for(draw.index, 3)}
+    assert len({kind_for(i, 3) for i in range(30)}) == 3
+
+
+def test_images_of_shards_in_any_order(tmp_path: Path) -> None:
+    made = images(5)
+    for number, some in enumerate((made[:3], made[3:])):
+        write_shard(tmp_path / shard_name(number), [(one, {"file": one.key}) for one in some])
+    shards = [{"file": shard_name(number)} for number in (0, 1)]
+    write_json(tmp_path / "index.json", {"format": FORMAT, "complete": True, "shards": shards})
+    found = ShardImages([tmp_path])
+    assert len(found) == 5
+    for number in (4, 0, 2):
+        assert found[number].key == made[number].key
+        assert np.abs(found[number].image.astype(int) - made[number].image).mean() < 3
+        assert len(found.people(number)) == len(made[number].people)
+    (tmp_path / shard_name(1)).write_bytes((tmp_path / shard_name(1)).read_bytes()[:700])
+    with pytest.raises(InputError) as caught:
+        _ = [ShardImages([tmp_path])[i] for i in range(5)]
+    assert caught.value.reason == "bad_shard"
+
+
+def test_no_images(tmp_path: Path) -> None:
+    write_json(tmp_path / "index.json", {"format": FORMAT, "complete": True, "shards": []})
+    with pytest.raises(InputError) as caught:
+        ShardImages([tmp_path])
+    assert caught.value.reason == "no_images"

@@ -1,0 +1,118 @@
+"""The commands train-dope, export-dope and dope."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import toy_people as toy
+from running import mcbench
+
+from mcbench.dataset.files import write_json
+from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
+from mcbench.dope.people import from_json
+
+OPTIONS = ("--steps", 2, "--batch", 2, "--side", 96, "--imagenet", "none", "--seed", 3)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    write_shard(folder / shard_name(0), [(toy.labelled(i), {"file": f"{i}.jpg"}) for i in range(40)])
+    write_json(folder / "index.json", {"format": FORMAT, "complete": True, "shards": [{"file": shard_name(0)}]})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(labels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "dope"
+    said = json.loads(mcbench("train-dope", labels, "--out", out, *OPTIONS, "--json").stdout)
+    assert said["steps"] == 2 and said["images"] == 40 and Path(said["model"]).is_file()
+    return out
+
+
+def photo(path: Path, image: np.ndarray) -> Path:
+    cv2.imwrite(str(path), image[..., ::-1])
+    return path
+
+
+def test_training_goes_on_when_asked(labels: Path, trained: Path) -> None:
+    assert "--resume" in mcbench("train-dope", labels, "--out", trained, *OPTIONS, status=2).stderr
+    mcbench("train-dope", labels, "--out", trained, *OPTIONS, "--resume")
+
+
+def test_a_folder_of_pictures_and_a_video(trained: Path, tmp_path: Path) -> None:
+    src = tmp_path / "src"
+    src.mkdir()
+    photo(src / "1.png", toy.labelled(0).image)
+    photo(src / "2.jpg", np.full((20, 20, 3), 127, np.uint8))
+    (src / "3.jpg").write_bytes(b"no image")
+    with av.open(str(src / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for value in (0, 100, 200):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), value, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    out = tmp_path / "out"
+    result = mcbench(
+        "dope", src, "--out", out, "--weights", trained / "model.pt", "--engine", "torch", "--json", status=1
+    )
+    said = json.loads(result.stdout)
+    assert [i["file"] for i in said["images"]] == ["1.png", "2.jpg", *(f"clip.mp4#{k:06d}" for k in range(3))]
+    assert [f["file"] for f in said["failed"]] == ["3.jpg"] and said["failed"][0]["reason"] == "not_image"
+    assert json.loads((out / "people.json").read_text()) == said
+    assert sorted(p.name for p in (out / "overlays").iterdir()) == ["1.png.jpg", "2.jpg.jpg", "clip.mp4.mp4"]
+    with av.open(str(out / "overlays" / "clip.mp4.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+def test_wrong_sources_and_networks(trained: Path, tmp_path: Path) -> None:
+    image, model = photo(tmp_path / "a.png", toy.labelled(0).image), trained / "model.pt"
+    (tmp_path / "empty").mkdir()
+    for src, weights, reason in (
+        (tmp_path / "none", model, "missing_file"),
+        (tmp_path / "empty", model, "no_images"),
+        (image, image, "bad_checkpoint"),
+        (image, tmp_path / "none.pt", "missing_file"),
+    ):
+        result = mcbench("dope", src, "--out", tmp_path / "o", "--weights", weights, "--json", status=1)
+        assert json.loads(result.stdout)["error"]["reason"] == reason
+    mcbench("dope", image, "--out", image, "--weights", model, "--engine", "torch", status=2)
+    mcbench("export-dope", model, tmp_path / "x.pt", status=2)
+
+
+def test_a_network_is_scored_on_labels(labels: Path, trained: Path, tmp_path: Path) -> None:
+    method = f"student={trained / 'model.pt'}"
+    said = json.loads(mcbench("eval-dope", labels, "--method", method, "--out", tmp_path / "e", "--json").stdout)
+    (row,) = said["methods"]
+    assert row["name"] == "student" and row["provenance"]["network"] == "model.pt"
+    assert row["body"]["true"] > 0 and (tmp_path / "e" / "student.json").is_file()
+
+
+@pytest.mark.slow
+def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
+    options = ("--steps", 400, "--batch", 8, "--side", 192, "--imagenet", "none", "--ema", 0.98)
+    mcbench("train-dope", labels, "--out", tmp_path / "d", *options, "--learning-rate", 0.002)
+    hits, wanted, sides = 0, 0, 0
+    for number in range(100, 110):  # not trained on
+        labelled = toy.labelled(number)
+        src = photo(tmp_path / f"{number}.png", labelled.image)
+        said = mcbench("dope", src, "--out", tmp_path / "o", "--weights", tmp_path / "d" / "model.pt", "--json")
+        people = from_json(json.loads(said.stdout)["images"][0]["people"])
+        for truth in labelled.people:
+            assert truth.body is not None
+            near = [
+                p
+                for p in people
+                if p.body is not None
+                and np.linalg.norm(p.body.pose2d - truth.body.pose2d, axis=1).mean() < 0.1 * truth.body.size
+            ]
+            wanted += 1
+            hits += bool(near)
+            sides += any(p.left_hand is not None and p.right_hand is not None for p in near)
+    assert hits >= 0.8 * wanted and sides >= 0.5 * wanted
