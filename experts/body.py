@@ -1,9 +1,11 @@
 """BlazePose for several people in an image.
 
-The networks were made for one person who fills the picture. Here the candidates are searched on the whole image and
-on overlapping tiles; where a face looks out between people who stand in front, by the face. The quick landmark network
-goes to every candidate and looks again in the region that its first landmarks ask for, until they stay; the accurate
-one then reads the pose. Where a person is expected it reads at once. Whoever comes out twice is kept once.
+The networks were made for one person who fills the picture. Here MultiPose says about where people are, those half
+hidden behind others among them, and BlazePose reads them there. A face that nobody of them has tells of another person,
+below it. Where MultiPose gives as many people as it can, or nobody, candidates are searched on the whole image and on
+overlapping tiles, too. The quick landmark network goes to a face or candidate and looks again in the region that its
+first landmarks ask for, until they stay; the accurate one then reads the pose. Where a person is expected it reads at
+once. Whoever comes out twice is kept once.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ from mcbench.experts.blazepose import (
     candidate_roi,
 )
 from mcbench.experts.crops import Pyramid, Roi, search_regions
-from mcbench.experts.duplicates import SAME, distinct, limb_joints
+from mcbench.experts.duplicates import SAME, distinct, limb_joints, pose_distance
 from mcbench.experts.face import FACE_MODELS, FaceFinder, FaceLandmark
+from mcbench.experts.movenet import MOST, MULTIPOSE, MultiPose, Pose
 from mcbench.experts.parts import Part
 from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
-from mcbench.joints import BLAZEPOSE33
+from mcbench.joints import BLAZEPOSE33, COCO17, mapping
 
 #: A candidate of the first network is looked at from this score on: the second network decides.
 MIN_CANDIDATE = 0.25
@@ -51,14 +54,20 @@ CLOSE = 1.05
 #: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
 PRIOR_MARGINS = (1.15, 1.0)
 EXPECTED = 2 * SETTLED
+#: A keypoint of MultiPose is known from this score on.
+KNOWN = 0.1
 #: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
 BELOW_FACE = ((2.6, 4.2), (3.4, 4.6), (2.0, 3.2))
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
 
 
+#: What is read of a person, and its score.
+Reading = tuple[Landmarks, float]
+
+
 class BlazePoseDetector:
-    """BlazePose (full and heavy) on tiles, several people an image; see `mcbench.experts.base.Detector`.
+    """BlazePose (full and heavy) where MultiPose sees people, several an image; see `mcbench.experts.base.Detector`.
 
     Raises
     ------
@@ -74,10 +83,12 @@ class BlazePoseDetector:
         self._full = PoseLandmark(LANDMARK_FULL)
         self._heavy = PoseLandmark(LANDMARK_HEAVY)
         self._faces = FaceFinder(FaceLandmark())
+        self._multipose = MultiPose()
 
     @staticmethod
     def resources() -> Mapping[str, str]:
-        return {name: weight_digest(name) for name in (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY, *FACE_MODELS)}
+        names = (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY, *FACE_MODELS, MULTIPOSE)
+        return {name: weight_digest(name) for name in names}
 
     def detect(
         self, image: np.ndarray, priors: Sequence[np.ndarray] = (), search: bool = True
@@ -92,17 +103,25 @@ class BlazePoseDetector:
         found: list[PersonDetection] = []
         taken: list[Landmarks] = []
         for prior in priors:
-            reading = self._expected(image, prior)
-            if reading is not None and reading[1] > 0.0:
-                found.append(_person(image, *reading))
-                if reading[1] >= GOOD:
-                    taken.append(reading[0])
-        for group in self._candidates(image) if faces is not None else []:
-            self._try(image, group[:MAX_TRIES], taken, found)
-        for face in faces or ():
+            _add(image, self._expected(image, prior), taken, found)
+        if faces is not None:
+            self._search(image, faces, taken, found)
+        return distinct(found, self.keypoint_set)
+
+    def _search(
+        self, image: Pyramid, faces: Sequence[Part], taken: list[Landmarks], found: list[PersonDetection]
+    ) -> None:
+        """Look for people everywhere; as `_try` does, add them to `found` and, seen well, to `taken`."""
+        poses = self._multipose(image.whole)
+        for prior in map(prior_from_pose, poses):
+            if not any(pose_distance(_limbs(prior), _limbs(one.points)) < SAME for one in taken):
+                _add(image, self._settled(image, self._expected(image, prior)), taken, found)
+        if len(poses) >= MOST or not taken:
+            for group in self._candidates(image):
+                self._try(image, group[:MAX_TRIES], taken, found)
+        for face in faces:
             if not any(_is_face_of(face, person) for person in taken):
                 self._try(image, regions_below(face), taken, found)
-        return distinct(found, self.keypoint_set)
 
     def _try(
         self, image: Pyramid, regions: Sequence[Roi], taken: list[Landmarks], found: list[PersonDetection]
@@ -120,7 +139,7 @@ class BlazePoseDetector:
                 taken.append(looks[-1])
                 break
 
-    def _expected(self, image: Pyramid, prior: np.ndarray) -> tuple[Landmarks, float] | None:
+    def _expected(self, image: Pyramid, prior: np.ndarray) -> Reading | None:
         """What is read near a prior (33, 2) px, and its score: of several readings, the one nearest to the prior.
 
         Looks wander to someone who stands before the one expected; a closer region may then show the right one.
@@ -129,7 +148,7 @@ class BlazePoseDetector:
         if not regions:
             return None
         *close, wide = regions
-        readings: list[tuple[Landmarks, float]] = []
+        readings: list[Reading] = []
         for region in close:
             look = self._heavy(image, region)
             readings.append((look, _score_at(look, prior)))
@@ -139,6 +158,14 @@ class BlazePoseDetector:
             readings.append((_best(looks), _score(looks)))
         readings = [reading for reading in readings if reading[1] > 0.0]
         return min(readings, key=lambda reading: _distance_to(reading[0], prior)) if readings else None
+
+    def _settled(self, image: Pyramid, reading: Reading | None) -> Reading | None:
+        """The better of a reading and a closer look at the same place: how far a reading is from a coarse pose says
+        little of how well it stays."""
+        if reading is None:
+            return None
+        look = self._heavy(image, reading[0].region(CLOSE))
+        return max(reading, (look, _score_at(look, reading[0].points)), key=lambda one: one[1])
 
     def _candidates(self, image: Pyramid) -> list[list[Roi]]:
         """Regions of the candidates, best first, those whose heads overlap together."""
@@ -212,6 +239,15 @@ def _is_face_of(face: Part, person: Landmarks) -> bool:
     return bool(np.linalg.norm(person.points[BLAZEPOSE33.index("nose")] - center) < side)
 
 
+def prior_from_pose(pose: Pose) -> np.ndarray:
+    """Where a pose says that BlazePose's keypoints (33, 2) px are; NaN for those that it lacks or hardly sees."""
+    prior = np.full((len(BLAZEPOSE33), 2), np.nan)
+    for source, target in mapping(COCO17.name, BLAZEPOSE33.name):
+        if pose.keypoint_score[source] > KNOWN:
+            prior[target] = pose.keypoints[source]
+    return prior
+
+
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:
     """The region for the landmarks of a person whose keypoints (33, 2) px are about known; None without hips."""
     limbs = _limbs(keypoints)
@@ -237,6 +273,14 @@ def _distance_to(landmarks: Landmarks, prior: np.ndarray) -> float:
 
 def _limbs(values: np.ndarray) -> np.ndarray:
     return limb_joints(values, BLAZEPOSE33.name)
+
+
+def _add(image: Pyramid, reading: Reading | None, taken: list[Landmarks], found: list[PersonDetection]) -> None:
+    """Add whoever is read to `found` and, seen well, to `taken`."""
+    if reading is not None and reading[1] > 0.0:
+        found.append(_person(image, *reading))
+        if reading[1] >= GOOD:
+            taken.append(reading[0])
 
 
 def _person(image: Pyramid, landmarks: Landmarks, score: float) -> PersonDetection:

@@ -59,6 +59,11 @@ class Pyramid:
         self._levels = [image]
 
     @property
+    def whole(self) -> np.ndarray:
+        """The image itself (height, width, 3) uint8."""
+        return self._levels[0]
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the image, px."""
         height, width = self._levels[0].shape[:2]

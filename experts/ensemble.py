@@ -20,16 +20,17 @@ from mcbench.experts.base import PersonDetection
 from mcbench.experts.blazepose import DETECTION, LANDMARK_FULL, LANDMARK_HEAVY
 from mcbench.experts.crops import Pyramid
 from mcbench.experts.holistic import PartReader
+from mcbench.experts.movenet import MULTIPOSE
 from mcbench.experts.parts import Part, distinct_parts
 from mcbench.experts.weights import package_of, weight_digest
 from mcbench.joints import BLAZEPOSE33, DOPE13, mapping
 
 #: Raised whenever the same image would give other people.
-VERSION = 1
+VERSION = 2
 #: Bodies of a lower score are left out.
 MIN_BODY = 0.4
 _MODELS = {
-    "body": (DETECTION, LANDMARK_FULL, LANDMARK_HEAVY),
+    "body": (MULTIPOSE, DETECTION, LANDMARK_FULL, LANDMARK_HEAVY),
     "hand": hand.HAND_MODELS,
     "face": face.FACE_MODELS,
 }

@@ -20,7 +20,7 @@ class LiteRtModel:
 
     Attributes
     ----------
-    size : side of the square input, px.
+    size : side of the square input, px; 1 where the model takes images of any size.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,22 +28,29 @@ class LiteRtModel:
             self._interpreter = Interpreter(str(path), num_threads=THREADS)
             self._interpreter.allocate_tensors()
         (details,) = self._interpreter.get_input_details()
-        self._input = details["index"]
+        self._input, self._dtype = details["index"], details["dtype"]
+        self._shape = tuple(int(side) for side in details["shape"][1:])
+        self._any_size = -1 in details["shape_signature"]
         self._outputs = [o["index"] for o in self._interpreter.get_output_details()]
-        self.size = int(details["shape"][1])
+        self.size = self._shape[0]
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """Run on one image.
 
         Parameters
         ----------
-        image : (size, size, 3) float, in the range of values that the model was trained on.
+        image : (size, size, 3), in the range of values that the model was trained on; (height, width, 3) where the
+            model takes any size.
 
         Returns
         -------
         The outputs in the model's own order, without the batch axis.
         """
-        self._interpreter.set_tensor(self._input, image.astype(np.float32)[None])
+        if self._any_size and image.shape != self._shape:
+            self._interpreter.resize_tensor_input(self._input, (1, *image.shape))
+            self._interpreter.allocate_tensors()
+            self._shape = image.shape
+        self._interpreter.set_tensor(self._input, image.astype(self._dtype)[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
 

