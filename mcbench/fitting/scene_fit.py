@@ -35,7 +35,7 @@ from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.occlusion import Occluders
 from mcbench.fitting.outlines import Look, Outline, Outlines
-from mcbench.fitting.parts import WholeBody, active_unknowns
+from mcbench.fitting.parts import HANDS, WholeBody, active_unknowns
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.solver import Solution, minimise
@@ -221,7 +221,7 @@ class SceneFitter:
             people[index], parts[index] = self._with_parts(people[index], everything)
         seen: dict[int, Outline] = {}
         if outlines is not None and people:
-            people, seen = self._with_outlines(people, outlines.transformed(_scaling(scale)))
+            people, seen = self._with_outlines(people, parts, outlines.transformed(_scaling(scale)))
         if seen and not metric:
             # the error bar stays: it is people's sizes that leave a scale open, not where their outlines are
             voters = [i for i in settled.voters if _legs_shown(seen[i])] or list(settled.voters)
@@ -483,7 +483,7 @@ class SceneFitter:
         return least
 
     def _with_outlines(
-        self, people: dict[int, _Alone], outlines: Outlines
+        self, people: dict[int, _Alone], parts: dict[int, list[str]], outlines: Outlines
     ) -> tuple[dict[int, _Alone], dict[int, Outline]]:
         """Everybody fitted to their outlines, too, and what the images say of these in the end.
 
@@ -495,16 +495,23 @@ class SceneFitter:
         found: dict[int, Outline] = {}
         for reach in _REACHES_PX:
             if reach == _REACHES_PX[-1]:
-                people = self._with_limbs_found(people, outlines, found)
+                people = self._with_limbs_found(people, parts, outlines, found)
             look = outlines.before([person.state.body for person in people.values()])
             found = {index: look.outline(place, reach) for place, index in enumerate(people)}
             people = {index: self._fit_outline(person, found[index].term) for index, person in people.items()}
         return people, found
 
     def _with_limbs_found(
-        self, people: dict[int, _Alone], outlines: Outlines, found: dict[int, Outline]
+        self,
+        people: dict[int, _Alone],
+        parts: dict[int, list[str]],
+        outlines: Outlines,
+        found: dict[int, Outline],
     ) -> dict[int, _Alone]:
-        """Limbs without outlines put where the images have them, if that shows more of their outlines."""
+        """Limbs without outlines put where the images have them, if that shows more of their outlines.
+
+        An arm whose hand is known ends there, whatever an arm beside it would show: the trunk has an outline, too.
+        """
         if not any((outline.limb_shares < _LIMB_LOST).any() for outline in found.values()):
             return people
         look = outlines.before([person.state.body for person in people.values()])
@@ -513,7 +520,8 @@ class SceneFitter:
         for place, index in enumerate(people):
             shares = found[index].limb_shares
             for number, limb in enumerate(outlines.limbs):
-                if not shares[number] < _LIMB_LOST or not shares[number ^ 1] >= _LIMB_LOST:
+                known = number < len(HANDS) and HANDS[number] in parts.get(index, [])
+                if known or not shares[number] < _LIMB_LOST or not shares[number ^ 1] >= _LIMB_LOST:
                     continue
                 present = moved[index]
                 energy = _with_noise(present.energy, present.noise)

@@ -83,7 +83,10 @@ class ValidateSettings:
     )
     min_arm_outline: float = field(
         default=0.35,
-        metadata={"help": "The same of the worse arm, of which much may be before the body (off_outline)."},
+        metadata={
+            "help": "The same of the worse arm, of which much may be before the body, of those whose hand is not known "
+            "(off_outline)."
+        },
     )
     fragment_m: float = field(
         default=0.9,
@@ -149,7 +152,9 @@ def _checks(
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
-    arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (outlines[:2], outlines[2:]))
+    # an arm before the body has hardly an outline; where its hand is known it needs none
+    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2))]
+    arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (lost_arms, outlines[2:]))
     s = settings
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
