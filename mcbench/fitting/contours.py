@@ -234,7 +234,7 @@ class ContourFinder:
             keep = ((middle > border) & (middle < size - border)).all(1)
             keep[keep] = order.free_rim(person, view, middle[keep], normal[keep], depth[keep], _CLEAR_PX)
             if self.furniture is not None:
-                keep[keep] = ~self.furniture.hides(vertices[edge[keep]].mean(1), center)
+                keep[keep] = ~self.furniture.hides(view, middle[keep], depth[keep])
             chosen = np.flatnonzero(keep)
             cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
             chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]

@@ -42,7 +42,7 @@ class DepthOrder:
         is very near.
         """
         projection, size = views.projection, views.size
-        own = [[_splat(p, m, s, cell) for m, s in zip(projection, size, strict=True)] for p in points]
+        own = [[splat(p, m, s, cell) for m, s in zip(projection, size, strict=True)] for p in points]
         others = [
             [
                 np.minimum.reduce(
@@ -80,11 +80,16 @@ class DepthOrder:
         return free
 
     def _at(self, grid: npt.NDArray[np.float32], pixels: Array) -> npt.NDArray[np.float32]:
-        cell = np.clip((pixels / self.cell).astype(np.int64), 0, [grid.shape[1] - 1, grid.shape[0] - 1])
-        return np.asarray(grid[cell[:, 1], cell[:, 0]])
+        return at_pixels(grid, pixels, self.cell)
 
 
-def _splat(points: Array, projection: Array, size: Array, cell: int) -> npt.NDArray[np.float32]:
+def at_pixels(grid: npt.NDArray[np.float32], pixels: Array, cell: int) -> npt.NDArray[np.float32]:
+    """Values (N,) of a grid with cells of `cell` px at pixels (N, 2), those outside at its border."""
+    at = np.clip((pixels / cell).astype(np.int64), 0, [grid.shape[1] - 1, grid.shape[0] - 1])
+    return np.asarray(grid[at[:, 1], at[:, 0]])
+
+
+def splat(points: Array, projection: Array, size: Array, cell: int) -> npt.NDArray[np.float32]:
     """Least depth of the points in each cell, gaps of a cell closed."""
     columns, rows = (int(length) // cell + 1 for length in size)
     cam = points @ projection[:, :3].T + projection[:, 3]

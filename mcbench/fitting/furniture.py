@@ -14,6 +14,8 @@ import numpy.typing as npt
 from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial import cKDTree
 
+from mcbench.cameras.views import Views
+from mcbench.fitting.depth_order import at_pixels, splat
 from mcbench.fitting.gravity import rotation_to_z
 
 Array = npt.NDArray[np.float64]
@@ -22,67 +24,63 @@ Array = npt.NDArray[np.float64]
 _LOWEST, _HIGHEST = 0.12, 1.4
 #: Points so near to a person are the person's, m.
 _OF_PERSON = 0.15
-#: Side of a cell of the map, m, and how many points there must be in a cell and those round it.
+#: Side of a cell of the floor, m, and how many points there must be in a cell and those round it.
 _CELL, _POINTS = 0.08, 4
-#: How far from a hidden point its hider is at least, m, and how far apart a ray is looked at, m.
-_CLEAR, _STEP = 0.2, 0.05
+#: What hides a point is nearer by this at least, m.
+_CLEAR = 0.2
+#: Side of the cells of the images, px.
+_CELL_PX = 8
 
 
 @dataclass(frozen=True)
 class Furniture:
-    """A map of heights over the floor.
+    """What stands on the floor before some views.
 
     Attributes
     ----------
-    to_z : (3, 3) turns the world's up to Z. floor : height of the floor after it, m.
-    corner : (2,) of the map, m. heights : (X, Y) m over the floor of what stands in each cell, 0 where nothing does.
+    depths : for each view (rows, columns) float32, the depth of the nearest furniture in each cell, infinite where
+        there is none.
     """
 
-    to_z: Array
-    floor: float
-    corner: Array
-    heights: Array
+    depths: list[npt.NDArray[np.float32]]
 
     @classmethod
-    def of_points(cls, points: Array, up: Array, floor: float, people: Array) -> Furniture | None:
+    def of_points(cls, points: Array, up: Array, floor: float, people: Array, views: Views) -> Furniture | None:
         """From the sparse points (N, 3) m of a scene; None where they show none.
 
         Parameters
         ----------
         up : (3,) unit. floor : its height along `up`, m. people : (M, 3) points everywhere on people's surfaces, m.
         """
-        to_z = rotation_to_z(up)
-        height = points @ up - floor
-        mine = points[(height > _LOWEST) & (height < _HIGHEST)]
-        if len(mine) and len(people):
-            mine = mine[cKDTree(people).query(mine, distance_upper_bound=_OF_PERSON)[0] > _OF_PERSON]
-        if not len(mine):
+        solid = _columns(points, up, floor, people)
+        if not len(solid):
             return None
-        turned = mine @ to_z.T
-        corner = turned[:, :2].min(0) - 2 * _CELL
-        cell = ((turned[:, :2] - corner) / _CELL).astype(np.int64)
-        shape = tuple(cell.max(0) + 3)
-        count, heights = np.zeros(shape), np.zeros(shape)
-        np.add.at(count, tuple(cell.T), 1.0)
-        np.maximum.at(heights, tuple(cell.T), turned[:, 2] - floor)
-        filled = 9 * uniform_filter(count, 3, mode="constant") >= _POINTS - 0.5
-        heights = np.where(filled, maximum_filter(heights, 3, mode="constant"), 0.0)
-        return cls(to_z, floor, corner, heights)
+        return cls([splat(solid, m, s, _CELL_PX) for m, s in zip(views.projection, views.size, strict=True)])
 
-    def hides(self, points: Array, center: Array) -> npt.NDArray[np.bool_]:
-        """Which points (N, 3) m furniture hides from a camera at `center` (3,)."""
-        start, end = points @ self.to_z.T, self.to_z @ center
-        ray = end - start
-        length = np.linalg.norm(ray, axis=1)
-        hidden = np.zeros(len(points), dtype=bool)
-        if not len(points):
-            return hidden
-        for distance in np.arange(_CLEAR, float(length.max()), _STEP):
-            at = start + ray * (distance / np.maximum(length, 1e-9))[:, None]
-            low = at[:, 2] - self.floor < _HIGHEST
-            if not low.any():
-                break
-            cell = ((at[:, :2] - self.corner) / _CELL).astype(np.int64)
-            inside = low & (distance < length) & (at[:, :2] >= self.corner).all(1) & (cell < self.heights.shape).all(1)
-            hidden[inside] |= self.heights[tuple(cell[inside].T)] > at[inside, 2] - self.floor
-        return hidden
+    def hides(self, view: int, pixels: Array, depth: Array) -> npt.NDArray[np.bool_]:
+        """Whether furniture is before points (N, 2) px of a view at depths (N,)."""
+        return at_pixels(self.depths[view], pixels, _CELL_PX) < depth - _CLEAR
+
+
+def _columns(points: Array, up: Array, floor: float, people: Array) -> Array:
+    """Points (M, 3) all over the inside of what stands on the floor."""
+    height = points @ up - floor
+    mine = points[(height > _LOWEST) & (height < _HIGHEST)]
+    if len(mine) and len(people):
+        mine = mine[cKDTree(people).query(mine, distance_upper_bound=_OF_PERSON)[0] > _OF_PERSON]
+    if not len(mine):
+        return mine
+    to_z = rotation_to_z(up)
+    turned = mine @ to_z.T
+    corner = turned[:, :2].min(0) - 2 * _CELL
+    cell = ((turned[:, :2] - corner) / _CELL).astype(np.int64)
+    count, top = (np.zeros(tuple(cell.max(0) + 3)) for _ in range(2))
+    np.add.at(count, tuple(cell.T), 1.0)
+    np.maximum.at(top, tuple(cell.T), turned[:, 2] - floor)
+    filled = 9 * uniform_filter(count, 3, mode="constant") >= _POINTS - 0.5
+    x, y = np.nonzero(filled)
+    tops = maximum_filter(top, 3, mode="constant")[x, y]
+    levels = np.arange(0.0, _HIGHEST, _CELL / 2)
+    column, level = np.nonzero(levels < tops[:, None])
+    places = corner + (np.stack([x, y], axis=1) + 0.5) * _CELL
+    return np.column_stack([places[column], floor + levels[level]]) @ to_z

@@ -86,7 +86,8 @@ class Outlines:
         if floor is None:
             return replace(self, furniture=None)
         surfaces = np.concatenate([self.topology.surface(vertices) for vertices in posed.vertices])
-        return replace(self, furniture=Furniture.of_points(self.points, floor.up, floor.height, surfaces))
+        furniture = Furniture.of_points(self.points, floor.up, floor.height, surfaces, self.images.views)
+        return replace(self, furniture=furniture)
 
     def before(self, people: Sequence[BodyState]) -> Look:
         """Everybody, in metres, as they stand before the images now."""
