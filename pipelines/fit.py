@@ -317,4 +317,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 23, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 24, ("source", "sfm", "detect"), FitSettings, run, _resources)
