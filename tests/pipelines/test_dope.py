@@ -96,7 +96,7 @@ def test_a_network_is_scored_on_labels(labels: Path, trained: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
-    options = ("--steps", 400, "--batch", 8, "--side", 192, "--imagenet", "none", "--ema", 0.98)
+    options = ("--steps", 300, "--batch", 4, "--side", 192, "--imagenet", "none", "--ema", 0.98)
     mcbench("train-dope", labels, "--out", tmp_path / "d", *options, "--learning-rate", 0.002)
     hits, wanted, sides = 0, 0, 0
     for number in range(100, 110):  # not trained on
