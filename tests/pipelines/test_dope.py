@@ -67,6 +67,7 @@ def test_a_folder_of_pictures_and_a_video(trained: Path, tmp_path: Path) -> None
     assert [f["file"] for f in said["failed"]] == ["3.jpg"] and said["failed"][0]["reason"] == "not_image"
     assert json.loads((out / "people.json").read_text()) == said
     assert sorted(p.name for p in (out / "overlays").iterdir()) == ["1.png.jpg", "2.jpg.jpg", "clip.mp4.mp4"]
+    assert "2.jpg" in (out / "people3d.html").read_text()
     with av.open(str(out / "overlays" / "clip.mp4.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
 
