@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -16,6 +18,7 @@ from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
 from mcbench.dope.people import from_json
 
+ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--steps", 2, "--batch", 2, "--side", 96, "--imagenet", "none", "--seed", 3)
 
 
@@ -117,3 +120,12 @@ def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
             hits += bool(near)
             sides += any(p.left_hand is not None and p.right_hand is not None for p in near)
     assert hits >= 0.8 * wanted and sides >= 0.5 * wanted
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(labels: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone", "-m"]
+    command += ["mcbench.cli.main", "train-dope", labels, "--out", tmp_path / "d", *OPTIONS, "--json"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, check=True)
+    said = json.loads(done.stdout)  # one of them speaks
+    assert said["processes"] == 2 and Path(said["model"]).is_file()
