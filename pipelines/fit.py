@@ -283,6 +283,7 @@ def _scene(
                 "energy": p.energy,
                 "noise": p.noise,
                 "outline_share": None if p.outline is None else p.outline.share,
+                "turned_round": p.turned_round,
                 "limb_outline_shares": None if p.outline is None else p.outline.limb_shares,
                 "own_scale": None if p.log_scale is None else float(np.exp(p.log_scale[0])),
                 "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
@@ -317,4 +318,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 24, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 25, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -39,7 +39,7 @@ _MIN_HAND_PX = 12.0
 #: A reading agrees with a hand up to this median distance, as a share of its size; the support of a hand, in readings.
 _AGREES, _SUPPORT = 0.15, 2.0
 #: An arm claims a hand from this product of support, side and place on.
-_MIN_CLAIM = 0.5
+_MIN_CLAIM = 2.0
 _WRIST, _MIDDLE = HAND21.index("wrist"), HAND21.index("middle_1")
 
 

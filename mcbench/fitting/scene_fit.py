@@ -71,6 +71,9 @@ _REACHES_PX = (14, 8, 5)
 #: show so much more of it. On rendered people 0.1 to 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right
 #: one's.
 _LIMB_LOST, _LIMB_FOUND = 0.55, 0.12
+#: Somebody of whose outline the images show less than this share of what they show of others, those best shown, may have
+#: been taken for turned round, and is when the images show so much more of them that way.
+_LESS_SHOWN, _BEST_SHOWN, _TURNED_SHOWN = 0.9, 0.75, 0.08
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
 
@@ -91,6 +94,7 @@ class PersonFit:
     movement : how far they moved; None where it cannot be measured.
     log_scale : this person's own vote on the log of metres a unit, and its standard deviation; None for metric cameras.
     outline : what the images say of the fitted outline; None where nobody looked.
+    turned_round : whether the detector takes this person's left for the right, and the back for the front.
     """
 
     track: int
@@ -103,6 +107,7 @@ class PersonFit:
     movement: Movement | None
     log_scale: tuple[float, float] | None
     outline: Outline | None
+    turned_round: bool
 
 
 @dataclass(frozen=True)
@@ -220,8 +225,13 @@ class SceneFitter:
             everything = self._everything(world, detections, tracks[index], people[index])
             people[index], parts[index] = self._with_parts(people[index], everything)
         seen: dict[int, Outline] = {}
+        turned: dict[int, tuple[_Alone, Outline]] = {}
         if outlines is not None and people:
-            people, seen = self._with_outlines(people, parts, outlines.transformed(_scaling(scale)))
+            placed = outlines.transformed(_scaling(scale))
+            people, seen = self._with_outlines(people, parts, placed)
+            turned = self._turned_round(people, seen, by_keypoints, placed)
+            for index, (person, outline) in turned.items():
+                people[index], seen[index], parts[index] = person, outline, []
         if seen and not metric:
             # the error bar stays: it is people's sizes that leave a scale open, not where their outlines are
             voters = [i for i in settled.voters if _legs_shown(seen[i])] or list(settled.voters)
@@ -233,7 +243,8 @@ class SceneFitter:
         for index, person in people.items():
             movement = self._movement(by_keypoints[index], person)
             vote = settled.vote(index, first)
-            fits.append(self._finish(index, person, parts.get(index, []), movement, vote, seen.get(index)))
+            known = parts.get(index, [])
+            fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
@@ -501,6 +512,43 @@ class SceneFitter:
             people = {index: self._fit_outline(person, found[index].term) for index, person in people.items()}
         return people, found
 
+    def _turned_round(
+        self, people: dict[int, _Alone], found: dict[int, Outline], by_keypoints: dict[int, _Alone], outlines: Outlines
+    ) -> dict[int, tuple[_Alone, Outline]]:
+        """Those whom the detector takes to look the other way, as their outlines show them, with these.
+
+        From behind, in clothes that tell no back from a front, it may exchange left and right in every view.
+        """
+        shares = {index: outline.share for index, outline in found.items() if outline.share is not None}
+        usual = float(np.quantile(list(shares.values()), _BEST_SHOWN)) if shares else 0.0
+        turned: dict[int, tuple[_Alone, Outline]] = {}
+        for place, index in enumerate(people):
+            if not shares.get(index, np.inf) < _LESS_SHOWN * usual:
+                continue
+            other = self._exchanged(by_keypoints[index])
+            if other is None:
+                continue
+            outline = found[index]
+            for reach in _REACHES_PX:
+                bodies = [other.state.body if i == index else p.state.body for i, p in people.items()]
+                outline = outlines.furnished(bodies).before(bodies).outline(place, reach)
+                other = self._fit_outline(other, outline.term)
+            if outline.share is not None and outline.share > shares[index] + _TURNED_SHOWN:
+                turned[index] = other, outline
+        return turned
+
+    def _exchanged(self, person: _Alone) -> _Alone | None:
+        """The person if what the detector calls left is right; None where that has no orientation."""
+        flip = np.array(self._joints.flip)
+        observations = person.energy.observations.keypoints(flip)
+        energy = replace(person.energy, observations=observations, offset_sd=self._offset_sd(observations))
+        start = self._initialiser.guess(_all_triangulated(observations))
+        if start is None:
+            return None
+        state = self._solve(energy, start).state
+        state, noise = self._refine(energy, state, noise_factor(energy, state))
+        return _Alone(energy, noise, state)
+
     def _with_limbs_found(
         self,
         people: dict[int, _Alone],
@@ -559,6 +607,7 @@ class SceneFitter:
         movement: Movement | None,
         vote: tuple[float, float] | None,
         outline: Outline | None,
+        turned_round: bool,
     ) -> PersonFit:
         """The person with error bars."""
         energy = person.energy
@@ -580,6 +629,7 @@ class SceneFitter:
             movement,
             vote,
             outline,
+            turned_round,
         )
 
 

@@ -141,14 +141,16 @@ def _checks(
     rows = np.flatnonzero(people.detection_person == person)
     angle = widest_angle_deg(people.joints[person].mean(0), rows, detections, cameras)
     sizes = adult_heights_px(people.joints[person].mean(0), rows, detections, cameras)
-    relative = keypoint_errors(people.keypoints[person], rows, detections, cameras) / sizes[:, None]
+    # of whom the detector takes for turned round, its left is compared with the person's right
+    keypoints = people.keypoints[person][list(COCO17.flip) if measured.get("turned_round") else slice(None)]
+    relative = keypoint_errors(keypoints, rows, detections, cameras) / sizes[:, None]
     counted = relative[~np.isnan(relative)]
     residual = float(np.median(counted)) if len(counted) else np.inf
     outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
     deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
     stature = float(measured["stature_m"])
-    sure = keypoint_errors(people.keypoints[person], rows, detections, cameras, _SURE) / sizes[:, None]
+    sure = keypoint_errors(keypoints, rows, detections, cameras, _SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
