@@ -75,7 +75,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/4"
+    version = f"mediapipe-{MEDIAPIPE.version}/5"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mcbench.fitting.scene_images import evenly_bright
+
 #: Side of the smallest tile that is searched, px.
 MIN_TILE = 32
 
@@ -47,8 +49,12 @@ class Roi:
         return Roi(np.asarray(center), 2.0 * float(np.hypot(*up)) * margin, float(np.arctan2(up[0], -up[1])))
 
 
+#: Images whose mean (of 255) is less are brightened: networks were trained on pictures that people keep.
+DIM = 80.0
+
+
 class Pyramid:
-    """An image with halved copies, so that small crops of large regions are not aliased.
+    """An image with halved copies, so that small crops of large regions are not aliased; a dim one brightened.
 
     Parameters
     ----------
@@ -56,11 +62,11 @@ class Pyramid:
     """
 
     def __init__(self, image: np.ndarray) -> None:
-        self._levels = [image]
+        self._levels = [evenly_bright(image) if image.mean() < DIM else image]
 
     @property
     def whole(self) -> np.ndarray:
-        """The image itself (height, width, 3) uint8."""
+        """The image itself, or brightened (height, width, 3) uint8."""
         return self._levels[0]
 
     @property

@@ -178,4 +178,4 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=8, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(name="detect", version=9, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)

@@ -71,8 +71,8 @@ _REACHES_PX = (14, 8, 5)
 #: show so much more of it. On rendered people 0.1 to 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right
 #: one's.
 _LIMB_LOST, _LIMB_FOUND = 0.55, 0.12
-#: Somebody of whose outline the images show less than this share of what they show of others, those best shown, may have
-#: been taken for turned round, and is when the images show so much more of them that way.
+#: Somebody of whose outline the images show less than this share of what they show of others, those best shown, may
+#: have been taken for turned round, and is when the images show so much more of them that way.
 _LESS_SHOWN, _BEST_SHOWN, _TURNED_SHOWN = 0.9, 0.75, 0.08
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 

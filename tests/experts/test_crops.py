@@ -60,3 +60,11 @@ def test_strong_reduction_keeps_a_blob_in_place(side: int) -> None:
 def test_a_thin_image_is_not_searched_in_slivers() -> None:
     assert len(search_regions(3000, 1)) == 2 and len(search_regions(20, 20)) == 2
     assert len(search_regions(960, 540)) == 20
+
+
+def test_dim_images_are_brightened_and_others_are_left() -> None:
+    dim, well = np.full((40, 60, 3), 30, np.uint8), np.full((40, 60, 3), 90, np.uint8)
+    assert Pyramid(dim).whole.mean() == pytest.approx(110, abs=1)
+    assert Pyramid(well).whole is well
+    black = np.zeros((40, 60, 3), np.uint8)
+    np.testing.assert_array_equal(Pyramid(black).whole, black)

@@ -64,11 +64,11 @@ def man_in(frame: int, man: np.ndarray = MAN) -> PersonDetection:
 
 
 class Numbered(Source):
-    """Black images, but for the red value, which is the frame's number."""
+    """Images of one colour, whose red value is the frame's number."""
 
     def images(self, indices: Sequence[int] | None = None) -> Iterator[tuple[Frame, np.ndarray]]:
         for i in sorted(indices or []):
-            image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+            image = np.full((HEIGHT, WIDTH, 3), 150, np.uint8)
             image[..., 0] = i
             yield self.frames[i], image
 
