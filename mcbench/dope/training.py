@@ -199,7 +199,7 @@ class _Run:
         else:
             network = Dope(config_from_json(state["config"]))
         # pixel by pixel, as CPUs convolve faster
-        self.network = network.to(processes.device, memory_format=torch.channels_last)
+        self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         backbone = self.network.backbone
         assert isinstance(backbone, (SmallBackbone, ResNetBackbone))
