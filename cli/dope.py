@@ -16,7 +16,9 @@ from mcbench.pipelines.dope import PEOPLE, dope
 
 @click.command("dope")
 @click.argument("src", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for people.json and overlays.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder for people.json, overlays and a 3D view."
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),

@@ -11,19 +11,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.cameras.camera import Camera
 from mcbench.dataset.files import write_bytes, write_json
 from mcbench.dataset.media_source import photo_source, video_source
 from mcbench.dataset.photos import SUFFIXES, list_images
 from mcbench.dataset.source import Source
 from mcbench.dope.detector import DopeDetector
 from mcbench.dope.people import WholeBody, to_json
+from mcbench.dope.placement import placed
 from mcbench.errors import InputError, McbenchError, UsageError
 from mcbench.joints import DOPE139
+from mcbench.pipelines.predict import default_camera
 from mcbench.viz.overlay import Points, overlay
+from mcbench.viz.people3d import page
 
 Image = npt.NDArray[np.uint8]
 
-PEOPLE = "people.json"
+PEOPLE, VIEW = "people.json", "people3d.html"
+#: Images that the 3D view shows at most.
+_IN_SPACE = 300
 #: Of a folder, these are read as videos.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _CRF = "23"
@@ -60,11 +66,13 @@ def dope(
     draw: int = 1280,
     progress: Callable[[int, int | None, str], None] = lambda done, total, label: None,
 ) -> dict[str, Any]:
-    """Find the people in an image, a video, or those of a folder; writes `people.json` and `overlays/`.
+    """Find the people in an image, a video, or those of a folder.
+
+    Writes `people.json`, pictures in `overlays/`, and a 3D view, `people3d.html`.
 
     Parameters
     ----------
-    draw : longest side of the overlays, px; 0: none.
+    draw : longest side of the overlays, px; 0: neither these nor the 3D view, which shows the first images alone.
 
     Returns the document of `people.json`, with `failed`: the files that could not be read, and why.
 
@@ -76,25 +84,34 @@ def dope(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
-    files = sources(Path(src))
+    src = Path(src)
+    files = sources(src)
     out.mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
+    in_space: list[tuple[str, npt.NDArray[np.float64]]] = []
     failed: list[dict[str, str]] = []
     for number, (path, opened) in enumerate(files):
         try:
             source = opened()
-            for name, people in _seen(source, out, detector, draw):
+            for name, people, camera in _seen(source, out, detector, draw):
                 images.append({"file": name, "people": to_json(people)})
+                if draw and len(in_space) < _IN_SPACE:
+                    standing = [placed(person, camera) for person in people]
+                    in_space.append((name, np.array(standing).reshape(-1, len(DOPE139), 3)))
                 progress(number, len(files), name)
         except InputError as error:  # one bad file is told, the others are done
             failed.append({"file": path.name, "reason": error.reason, "message": str(error)})
     document = {"images": images, "failed": failed, "engine": detector.engine.name}
+    if draw:
+        write_bytes(out / VIEW, page(src.name, in_space, DOPE139.bones).encode())
     write_json(out / PEOPLE, document)
     return document
 
 
-def _seen(source: Source, out: Path, detector: DopeDetector, draw: int) -> Iterator[tuple[str, list[WholeBody]]]:
-    """The people of each image of a source, by name; frames of a video are called `video.mp4#000012`."""
+def _seen(
+    source: Source, out: Path, detector: DopeDetector, draw: int
+) -> Iterator[tuple[str, list[WholeBody], Camera]]:
+    """Name, people and guessed camera of each image of a source; frames of a video are called `video.mp4#000012`."""
     pictures = out / "overlays"
     if draw:
         pictures.mkdir(exist_ok=True)
@@ -104,7 +121,7 @@ def _seen(source: Source, out: Path, detector: DopeDetector, draw: int) -> Itera
             if draw:
                 # the suffix is part of the name: a.png and a.jpg have pictures of their own
                 _write_jpeg(pictures / f"{frame.name}.jpg", drawn(image, people, draw))
-            yield frame.name, people
+            yield frame.name, people, default_camera(*image.shape[1::-1])
         return
     film = _Film(pictures / f"{source.name}.mp4") if draw else None
     try:
@@ -112,7 +129,7 @@ def _seen(source: Source, out: Path, detector: DopeDetector, draw: int) -> Itera
             people = detector.detect(image)
             if film is not None:
                 film.add(drawn(image, people, draw))
-            yield f"{source.name}#{frame.index:06d}", people
+            yield f"{source.name}#{frame.index:06d}", people, default_camera(*image.shape[1::-1])
         if film is not None:
             film.finish()
     finally:

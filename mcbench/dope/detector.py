@@ -36,11 +36,11 @@ class DopeDetector:
     """
 
     def __init__(self, engine: Engine, min_score: float = 0.3) -> None:
-        self.engine, self.min_score = engine, min_score
+        self.engine = engine
         config = engine.config
         self._upper = np.arange(config.classes["body"]) >= config.upper_from
         self._left = np.arange(config.classes["hand"]) >= config.left_from
-        self._settings = IntegrationSettings(threshold=min(0.1, min_score) or 1e-3)
+        self._settings = IntegrationSettings(least=min_score)
 
     def detect(self, image: Image) -> list[WholeBody]:
         """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
@@ -58,8 +58,7 @@ class DopeDetector:
         attributes: Mapping[str, npt.NDArray[np.bool_]] = (
             {"upper": self._upper} if kind == "body" else {"left": self._left} if kind == "hand" else {}
         )
-        candidates = integrate(kind, found, config.units[kind], settings=self._settings, **attributes)
-        return [c for c in candidates if c.pose.score >= self.min_score]
+        return integrate(kind, found, config.units[kind], settings=self._settings, **attributes)
 
 
 def prepared(image: Image, min_size: int, max_size: int) -> tuple[Image, tuple[int, int], npt.NDArray[np.float64]]:

@@ -35,7 +35,8 @@ class IntegrationSettings:
 
     Attributes
     ----------
-    threshold : hypotheses have a score of this over the number of anchor poses, parts one of this.
+    threshold : hypotheses have a score of this over the number of anchor poses.
+    least : parts have a score of this.
     overlap : hypotheses about one part have boxes of this IoU or more with the best one's.
     near : … and joints at this mean distance from its joints at most, as a share of the root of its box's area.
     mode : one reading of a part has 3D joints at less than this mean distance, in the network's units.
@@ -43,6 +44,7 @@ class IntegrationSettings:
     """
 
     threshold: float = 0.1
+    least: float = 0.1
     overlap: float = 0.2
     near: float = 0.25
     mode: float = 0.3
@@ -96,13 +98,15 @@ def integrate(
     left = np.zeros(classes, dtype=bool) if left is None else left
     pool = _Pool.of(found, settings)
     weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
+    # a part's score is at most what one of its proposals gives to all anchor poses together
+    enough = np.bincount(pool.proposal, weights=pool.score)[pool.proposal] >= settings.least
     rest = np.arange(len(weight))  # hypotheses that no part has taken
     candidates: list[Candidate] = []
-    while len(rest) and len(candidates) < _MOST_PARTS:
-        one = pool.about_the_same(rest[weight[rest].argmax()], rest, settings)
+    while len(first := rest[enough[rest]]) and len(candidates) < _MOST_PARTS:
+        one = pool.about_the_same(first[weight[first].argmax()], rest, settings)
         mode = _heaviest_mode(pool, one, weight, left[pool.anchor], settings.mode)
         pose = _mean(kind, pool, mode, weight, upper[pool.anchor], unit)
-        if pose.score >= settings.threshold:
+        if pose.score >= settings.least:
             candidates.append(Candidate(pose, bool(left[pool.anchor[mode[0]]])))
         rest = np.setdiff1d(rest, one, assume_unique=True)
     return _distinct(sorted(candidates, key=lambda c: -c.pose.score), settings)
@@ -122,8 +126,7 @@ class _Pool:
     @classmethod
     def of(cls, found: Hypotheses, settings: IntegrationSettings) -> _Pool:
         scores = np.array(found.scores[:, 1:], dtype=np.float64)
-        # whatever mode they end in, these cannot bring it to the threshold alone
-        scores[scores.sum(axis=1) < settings.threshold / 2] = 0.0
+        scores[scores.sum(axis=1) < settings.least / 2] = 0.0  # mostly nothing, and many
         proposal, anchor = np.nonzero(scores >= settings.threshold / max(1, scores.shape[1]))
         order = np.argsort(-scores[proposal, anchor], kind="stable")[:_MOST]
         proposal, anchor = proposal[order], anchor[order]

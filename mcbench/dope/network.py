@@ -29,7 +29,7 @@ MULTIPLE = 32
 _CHUNK = 128
 
 _RESNET_PROPOSALS = ProposalSettings(((32, 64, 128, 256, 512),), (0.5, 1.0, 2.0), 1000, 1000, 0.7, 0.0)
-_SMALL_PROPOSALS = ProposalSettings(((12, 24, 48), (96, 192, 384)), (0.5, 1.0, 2.0), 200, 48, 0.6, 0.05)
+_SMALL_PROPOSALS = ProposalSettings(((12, 24, 48), (96, 192, 384)), (0.5, 1.0, 2.0), 300, 100, 0.6, 0.05)
 
 
 @dataclass(frozen=True)

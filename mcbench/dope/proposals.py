@@ -16,7 +16,7 @@ _MIN_SIDE = 1e-3
 #: Logit of objectness to start from: few anchors hold a part, and a fair start would drown them.
 _RARE = -4.6
 #: Rounds of suppression in a traced graph: longer chains of boxes that suppress one another are not seen.
-_ROUNDS = 12
+_ROUNDS = 16
 
 
 @dataclass(frozen=True)

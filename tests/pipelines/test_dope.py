@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -16,6 +18,7 @@ from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
 from mcbench.dope.people import from_json
 
+ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--steps", 2, "--batch", 2, "--side", 96, "--imagenet", "none", "--seed", 3)
 
 
@@ -67,6 +70,7 @@ def test_a_folder_of_pictures_and_a_video(trained: Path, tmp_path: Path) -> None
     assert [f["file"] for f in said["failed"]] == ["3.jpg"] and said["failed"][0]["reason"] == "not_image"
     assert json.loads((out / "people.json").read_text()) == said
     assert sorted(p.name for p in (out / "overlays").iterdir()) == ["1.png.jpg", "2.jpg.jpg", "clip.mp4.mp4"]
+    assert "2.jpg" in (out / "people3d.html").read_text()
     with av.open(str(out / "overlays" / "clip.mp4.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
 
@@ -96,7 +100,7 @@ def test_a_network_is_scored_on_labels(labels: Path, trained: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
-    options = ("--steps", 400, "--batch", 8, "--side", 192, "--imagenet", "none", "--ema", 0.98)
+    options = ("--steps", 300, "--batch", 4, "--side", 192, "--imagenet", "none", "--ema", 0.98)
     mcbench("train-dope", labels, "--out", tmp_path / "d", *options, "--learning-rate", 0.002)
     hits, wanted, sides = 0, 0, 0
     for number in range(100, 110):  # not trained on
@@ -116,3 +120,12 @@ def test_learns_to_find_toy_people(labels: Path, tmp_path: Path) -> None:
             hits += bool(near)
             sides += any(p.left_hand is not None and p.right_hand is not None for p in near)
     assert hits >= 0.8 * wanted and sides >= 0.5 * wanted
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(labels: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", 2, "--standalone", "-m"]
+    command += ["mcbench.cli.main", "train-dope", labels, "--out", tmp_path / "d", *OPTIONS, "--json"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, cwd=ROOT, check=True)
+    said = json.loads(done.stdout)  # one of them speaks
+    assert said["processes"] == 2 and Path(said["model"]).is_file()
