@@ -18,7 +18,11 @@ from mcbench.pipelines.distil import RECIPES, distil
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("photos", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--recipe", type=click.Choice(list(RECIPES)), default="small", show_default=True, help="toy: shows that it runs."
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    default="small",
+    show_default=True,
+    help="small: the network that comes along. short: some minutes of training. toy: shows that it runs.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of training. [default: the recipe's]")
 @click.option(

@@ -54,11 +54,16 @@ RECIPES = {
         (Images(SynthSettings(1, None, 2, (640, 360), seed=907, difficulty="close"), 2),),
         TrainSettings(steps=4, batch=2, side=128, learning_rate=2e-3, ema=0.9, frozen=2, seed=1),
     ),
+    "short": Recipe(
+        (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
+        (Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),),
+        TrainSettings(steps=150, batch=8, side=224, learning_rate=2e-3, ema=0.97, frozen=2, seed=1),
+    ),
     "small": Recipe(
         (
-            Images(SynthSettings(12, None, 50, seed=201, difficulty="standard"), 5),
-            Images(SynthSettings(12, None, 50, seed=301, difficulty="standard"), 5),
-            Images(SynthSettings(6, None, 50, seed=402, difficulty="hard"), 5),
+            Images(SynthSettings(12, None, 48, seed=201, difficulty="standard"), 5),
+            Images(SynthSettings(12, None, 48, seed=301, difficulty="standard"), 5),
+            Images(SynthSettings(6, None, 48, seed=402, difficulty="hard"), 5),
             Images(SynthSettings(24, None, 5, seed=501, difficulty="close"), 2),
             Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),
         ),
