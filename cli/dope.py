@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import click
 
 from mcbench.cli.common import Output, common_options, counted, table
+from mcbench.dope.checkpoint import shipped_weights
 from mcbench.dope.detector import DopeDetector
 from mcbench.dope.engines import ENGINES, open_engine
-from mcbench.errors import InputError
 from mcbench.pipelines.dope import PEOPLE, dope
 
 
@@ -67,18 +66,3 @@ def command(
 
 _COUNTED = ("body", "left_hand", "right_hand", "face")
 _SHOWN = 40
-
-
-def shipped_weights() -> Path:
-    """The network that comes with mcbench.
-
-    Raises
-    ------
-    InputError : this copy has none (reason `missing_weights`).
-    """
-    path = Path(str(resources.files("mcbench.dope") / "data" / "small.pt"))
-    if not path.is_file():
-        raise InputError(
-            "no network comes with this copy", path=path, hint="name one: --weights", reason="missing_weights"
-        )
-    return path

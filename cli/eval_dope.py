@@ -35,7 +35,8 @@ _COLUMNS = (
     default=(EXPERTS,),
     show_default=True,
     metavar="[NAME=]METHOD",
-    help="experts, a network (.pt, .onnx), or a .json file of people as `mcbench dope` writes it; repeat to compare.",
+    help="experts, shipped (the network that comes along), a network (.pt, .onnx), or a .json file of people as "
+    "`mcbench dope` writes it; repeat to compare.",
 )
 @click.option("--truth", type=click.Path(), help="Folder of the clips' truth, where it is not beside them.")
 @click.option("--out", type=click.Path(), help="Folder for evaluation.json and every method's predictions.")
@@ -63,6 +64,12 @@ def command(
             out=None if out is None else Path(out),
             progress=progress,
         )
+    output.result(document, *tables(document))
+    return 0
+
+
+def tables(document: dict[str, Any]) -> tuple[Any, ...]:
+    """What an evaluation is shown as."""
     rows = [
         [row["name"], kind, *(_shown(row[kind].get(key), decimals, percent) for _, key, decimals, percent in _COLUMNS)]
         for kind in ("body", "hand", "face")
@@ -74,13 +81,11 @@ def command(
         for row in document["methods"]
     ]  # fmt: skip
     title = f"{counted(document['images'], 'image')}; shares in %, errors in 3D in mm, 2D errors in % of the diagonal"
-    output.result(
-        document,
+    return (
         table(title, "method", "part", *(name for name, *_ in _COLUMNS), rows=rows),
         "",
         table(None, "method", "whole-body AP", "side of hands", "s an image", rows=whole),
     )
-    return 0
 
 
 def _shown(value: float | None, decimals: int, percent: bool) -> str:

@@ -34,6 +34,7 @@ _COMMANDS = {
     "eval-dope": "eval_dope",
     "dope": "dope",
     "export-dope": "export_dope",
+    "distil": "distil",
     "verify": "verify",
     "weights": "weights",
     "body": "body",

@@ -18,9 +18,18 @@ from mcbench.workspace.workspace import Workspace
 @click.option("-o", "--out", type=click.Path(), default="report.html", show_default=True, help="The file to write.")
 @click.option("--truth", type=click.Path(), help="Folder of truth files: adds the audit against them.")
 @click.option("--evaluation", type=click.Path(), help="Folder that `mcbench evaluate --out` wrote: adds its scores.")
+@click.option("--whole-bodies", type=click.Path(), help="Folder that `mcbench eval-dope --out` wrote: adds its scores.")
 @settings_options(ReportSettings)
 @common_options
-def command(output: Output, workspace: str, out: str, truth: str | None, evaluation: str | None, **options: Any) -> int:
+def command(
+    output: Output,
+    workspace: str,
+    out: str,
+    truth: str | None,
+    evaluation: str | None,
+    whole_bodies: str | None,
+    **options: Any,
+) -> int:
     """Write a report of WORKSPACE: what was done, the people found, pictures and error bars.
 
     The report is one HTML file that needs nothing else; an earlier report is replaced.
@@ -38,6 +47,7 @@ def command(output: Output, workspace: str, out: str, truth: str | None, evaluat
             settings,
             truth=None if truth is None else Path(truth),
             evaluation=None if evaluation is None else Path(evaluation),
+            whole_bodies=None if whole_bodies is None else Path(whole_bodies),
             progress=progress,
         )
     for scene in document["scenes"]:

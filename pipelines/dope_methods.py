@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from mcbench.dataset.files import read_json, sha256_file
+from mcbench.dope.checkpoint import shipped_weights
 from mcbench.dope.detector import DopeDetector
 from mcbench.dope.engines import open_engine
 from mcbench.dope.people import WholeBody, from_json
 from mcbench.errors import InputError, UsageError
 from mcbench.experts.ensemble import Ensemble
 
-EXPERTS = "experts"
+EXPERTS, SHIPPED = "experts", "shipped"
 #: Suffixes of files that hold networks.
 NETWORKS = (".pt", ".pth", ".onnx")
 
@@ -41,7 +42,8 @@ class Method:
 
 
 def method(text: str) -> Method:
-    """The method that a user names: `experts`, a network or a file, with `NAME=` before it to call it otherwise.
+    """The method that a user names: `experts`, `shipped` (the network that comes along), a network or a file, with
+    `NAME=` before it to call it otherwise.
 
     Raises
     ------
@@ -52,16 +54,19 @@ def method(text: str) -> Method:
     if rest == EXPERTS:
         experts = Ensemble()
         return Method(name or EXPERTS, lambda _, image: experts(image), experts.provenance())
-    path = Path(rest)
+    path = shipped_weights() if rest == SHIPPED else Path(rest)
     if path.suffix.lower() == ".json":
         return Method(name or path.stem, predictions(path), computes=False)
     if path.suffix.lower() in NETWORKS:
         engine = open_engine(path)
         detector = DopeDetector(engine)
         made = {"network": path.name, "sha256": sha256_file(path), "engine": engine.name}
-        return Method(name or path.stem, lambda _, image: detector.detect(image), made)
+        return Method(
+            name or (SHIPPED if rest == SHIPPED else path.stem), lambda _, image: detector.detect(image), made
+        )
     raise UsageError(
-        f"unknown method {text!r}", hint=f"{EXPERTS}, a network ({', '.join(NETWORKS)}), or a .json file of predictions"
+        f"unknown method {text!r}",
+        hint=f"{EXPERTS}, {SHIPPED}, a network ({', '.join(NETWORKS)}), or a .json file of predictions",
     )
 
 

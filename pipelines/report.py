@@ -19,11 +19,13 @@ from mcbench.dataset.detections import Detections
 from mcbench.dataset.files import read_json, write_bytes
 from mcbench.dataset.source import Source
 from mcbench.dataset.verdicts import Check
+from mcbench.dope.people import KINDS
 from mcbench.errors import InputError, McbenchError, UsageError
 from mcbench.joints import SMPL24, joint_set
 from mcbench.metrics.audit_summary import GOOD_M, WRONG_M
 from mcbench.metrics.ellipsoid import ellipsoid_radius
 from mcbench.pipelines.audit import audit
+from mcbench.pipelines.eval_dope import FORMAT as DOPE_FORMAT
 from mcbench.pipelines.evaluate import FORMAT as EVALUATION_FORMAT
 from mcbench.pipelines.finished import STAGES, FinishedScene, finished_scene
 from mcbench.viz.frames import choose_frames
@@ -39,6 +41,9 @@ from mcbench.workspace.workspace import Scene, Workspace
 #: Half-width of a 90 % interval in standard deviations.
 _SD_90 = 1.645
 _ERRORS = {"mpjpe_mm": "MPJPE", "pa_mpjpe_mm": "PA-MPJPE", "pve_mm": "PVE", "pa_pve_mm": "PA-PVE"}
+#: Of whole bodies: shares, shown in per cent, and errors in millimetres.
+_SHARES = {"recall": "recall", "precision": "precision", "ap": "AP", "pck": "PCK", "error_2d": "2D error", "auc": "AUC"}
+_LENGTHS = {"mpjpe_mm": "MPJPE", "pa_mpjpe_mm": "PA-MPJPE"}
 #: What the audit measured over all scenes, in the order of the table.
 _AUDITED = (
     "scenes", "scenes_rejected", "people_true", "people_found", "people_accepted", "recall", "good_accepted_share",
@@ -75,6 +80,7 @@ def report(
     *,
     truth: Path | None = None,
     evaluation: Path | None = None,
+    whole_bodies: Path | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Write the report to the file `out`; returns its numbers as JSON values.
@@ -84,6 +90,7 @@ def report(
     Parameters
     ----------
     truth : folder of truth files, for the audit's part. evaluation : folder that `mcbench evaluate --out` wrote.
+    whole_bodies : folder that `mcbench eval-dope --out` wrote.
 
     Raises
     ------
@@ -96,6 +103,7 @@ def report(
     out = Path(out)
     _check_target(out)
     scores = None if evaluation is None else _evaluation(Path(evaluation))
+    dope = None if whole_bodies is None else _whole_bodies(Path(whole_bodies))
     audited = None if truth is None else audit(workspace, Path(truth), progress)
     scenes = workspace.scenes()
     parts = []
@@ -117,6 +125,7 @@ def report(
         pictures={part.row["scene"]: {"frames": part.frames, "top_view": part.top_view} for part in parts},
         audit=None if audited is None else _audit_section(audited),
         evaluation=scores,
+        dope=dope,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out, text.encode())
@@ -128,6 +137,7 @@ def report(
         "scenes": rows,
         "audit": audited,
         "evaluation": None if scores is None else {"protocol": scores["protocol"], "methods": scores["methods"]},
+        "whole_bodies": None if dope is None else {"images": dope["images"], "methods": dope["methods"]},
     }
 
 
@@ -385,12 +395,41 @@ def _audit_section(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _evaluation(folder: Path) -> dict[str, Any]:
-    """The scores that `mcbench evaluate --out` wrote, with a plot."""
+def _document(folder: Path, expected: str) -> tuple[Path, dict[str, Any]]:
+    """The `evaluation.json` of a folder, and where it lies."""
     path = folder / "evaluation.json"
     document = read_json(path)
-    if not isinstance(document, dict) or document.get("format") != EVALUATION_FORMAT:
-        raise InputError(f"is not a {EVALUATION_FORMAT} file", path=path, reason="bad_format")
+    if not isinstance(document, dict) or document.get("format") != expected:
+        raise InputError(f"is not a {expected} file", path=path, reason="bad_format")
+    return path, document
+
+
+def _whole_bodies(folder: Path) -> dict[str, Any]:
+    """The scores that `mcbench eval-dope --out` wrote: a row for each kind of part and method."""
+    path, document = _document(folder, DOPE_FORMAT)
+    try:
+        return {
+            "images": int(document["images"]),
+            "min_box": float(document["settings"]["min_box"]),
+            "columns": {**_SHARES, **_LENGTHS},
+            "shares": list(_SHARES),
+            "methods": [
+                {
+                    "name": str(m["name"]),
+                    "kind": kind,
+                    **{key: m[kind].get(key) for key in ("true", *_SHARES, *_LENGTHS)},
+                }
+                for kind in KINDS
+                for m in document["methods"]
+            ],
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"not a valid {DOPE_FORMAT} file: {error!r}", path=path, reason="bad_format") from error
+
+
+def _evaluation(folder: Path) -> dict[str, Any]:
+    """The scores that `mcbench evaluate --out` wrote, with a plot."""
+    path, document = _document(folder, EVALUATION_FORMAT)
     try:
         methods = [
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,21 @@ def load_network(path: Path) -> Dope:
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(f"is damaged: {error}", path=path, reason="bad_checkpoint") from error
     return network.eval()
+
+
+def shipped_weights() -> Path:
+    """The network that comes with mcbench.
+
+    Raises
+    ------
+    InputError : this copy has none (reason `missing_weights`).
+    """
+    path = Path(str(resources.files("mcbench.dope") / "data" / "small.pt"))
+    if not path.is_file():
+        raise InputError(
+            "no network comes with this copy", path=path, hint="name one: --weights", reason="missing_weights"
+        )
+    return path
 
 
 def config_from_json(values: Mapping[str, Any]) -> DopeConfig:

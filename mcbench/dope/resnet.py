@@ -68,6 +68,7 @@ class ResNetBackbone(nn.Module):
 
     strides = (16,)
     channels = FEATURES
+    stages = 3
 
     def __init__(self, network: ResNet50) -> None:
         super().__init__()
@@ -75,6 +76,11 @@ class ResNetBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return [self.resnet_backbone.features(x)]
+
+    def first(self, stages: int) -> list[nn.Module]:
+        """The layers of the first stages, those before them with the first."""
+        own = self.resnet_backbone
+        return [own.conv1, own.bn1, *(own.layer1, own.layer2, own.layer3)[:stages]] if stages else []
 
 
 class ResNetHead(nn.Module):

@@ -71,6 +71,7 @@ class SmallBackbone(nn.Module):
 
     strides = (8, 16)
     channels = 64
+    stages = len(_STAGES)
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,6 +102,11 @@ class SmallBackbone(nn.Module):
         coarse = self.coarse(x)
         larger = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
         return [self.mix[0](self.fine(fine) + larger), self.mix[1](coarse)]
+
+    def first(self, stages: int) -> list[nn.Module]:
+        """The layers of the first stages, the one before them with the first."""
+        blocks = sum(repeats for *_, repeats in _STAGES[:stages])
+        return [self.stem, *self.blocks[:blocks]] if stages else []
 
     def load_imagenet(self, weights: Mapping[str, Tensor]) -> None:
         """Take the weights of an EfficientNet-Lite0 as `efficientnet-lite-pytorch` names them; those of later stages

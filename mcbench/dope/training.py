@@ -30,6 +30,8 @@ from mcbench.dope.losses import DopeLoss, LossSettings
 from mcbench.dope.network import BACKBONES, MULTIPLE, Dope, DopeConfig
 from mcbench.dope.people import KINDS, WholeBody
 from mcbench.dope.public_checkpoint import read_torch
+from mcbench.dope.resnet import ResNetBackbone
+from mcbench.dope.small import SmallBackbone
 from mcbench.dope.training_data import Batch, LabelledImages, Order, ShardImages, TrainingViews, collate
 from mcbench.errors import InputError, McbenchError, UsageError
 
@@ -77,6 +79,13 @@ class TrainSettings:
             "help": "File of ImageNet weights for the backbone; auto: those of the extra dope; none: random ones."
         },
     )
+    frozen: int = field(
+        default=0,
+        metadata={
+            "help": "So many stages of the backbone stay as they started: steps take less time, and few images cannot "
+            "spoil them."
+        },
+    )
     save_every: int = field(default=200, metadata={"help": "Steps between checkpoints to go on from."})
     workers: int = field(default=0, metadata={"help": "Processes that make views of images; 0: none but this."})
 
@@ -86,6 +95,9 @@ class TrainSettings:
             raise UsageError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
         if self.side < MULTIPLE or self.side % MULTIPLE:
             raise UsageError(f"--side {self.side} is no multiple of {MULTIPLE}")
+        stages = (SmallBackbone if self.backbone == "small" else ResNetBackbone).stages
+        if not 0 <= self.frozen <= stages:
+            raise UsageError(f"--frozen must be 0 to {stages}, is {self.frozen}")
         if min(self.steps, self.batch, self.save_every) < 1 or self.workers < 0 or self.seed < 0:
             raise UsageError("--steps, --batch and --save-every must be 1 or more, --workers and --seed 0 or more")
         if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 <= self.warmup <= 1 and 0 <= self.ema < 1):
@@ -186,8 +198,12 @@ class _Run:
                 load_imagenet(network, start)
         else:
             network = Dope(config_from_json(state["config"]))
-        self.network = network.to(processes.device)
+        # pixel by pixel, as CPUs convolve faster
+        self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        backbone = self.network.backbone
+        assert isinstance(backbone, (SmallBackbone, ResNetBackbone))
+        self.frozen = [layer.requires_grad_(False) for layer in backbone.first(settings.frozen)]
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings.weight_decay), lr=settings.learning_rate)
         self.step = 0
         if state is not None:
@@ -214,6 +230,8 @@ class _Run:
     def train(self, on_step: Callable[[Step], None]) -> dict[str, Any]:
         settings, processes = self.settings, self.processes
         criterion = DopeLoss(self.network, LossSettings(distillation=settings.distillation)).train()
+        for layer in self.frozen:
+            layer.eval()
         together = processes.together(criterion)
         board = _board(self.out) if processes.first else None
         began, waited, first, terms = time.perf_counter(), 0.0, self.step, {"loss": math.nan}

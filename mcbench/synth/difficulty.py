@@ -51,6 +51,19 @@ class Difficulty:
 
 
 DIFFICULTIES = {
+    # for learning hands and faces, not for benchmarks: people are cut by the frame
+    "close": Difficulty(
+        people=(1, 3),
+        spacing_m=(0.8, 1.1),
+        rows=1,
+        furniture=(0, 3),
+        path=PathSettings((1.5, 2.6), (50, 85), ("arc", "dolly")),
+        band=Band((0.0, 0.25), (0.3, 1.0), (480, 1000)),
+        aim_m=(1.1, 1.45),
+        brightness=(0.6, 1.2),
+        noise=2.0,
+        crf=20,
+    ),
     "easy": Difficulty(
         people=(2, 4),
         spacing_m=(1.0, 1.25),

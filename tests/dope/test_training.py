@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
 from mcbench.dope.augmentation import AugmentationSettings
 from mcbench.dope.checkpoint import load_network
 from mcbench.dope.network import DopeConfig
+from mcbench.dope.resnet import ResNet50, ResNetBackbone
 from mcbench.dope.training import MODEL, STATE, Step, TrainSettings, train
 from mcbench.dope.training_data import Order, ShardImages, TrainingViews, kind_for
 from mcbench.errors import InputError, McbenchError, UsageError
@@ -57,6 +60,17 @@ def test_a_finished_or_another_training_is_not_overwritten(tmp_path: Path) -> No
     assert train(images(2), tmp_path, short, resume=True)["steps"] == 1
 
 
+def test_frozen_stages_stay_as_they_were_and_the_next_learns(tmp_path: Path) -> None:
+    states = []
+    for steps in (1, 2):  # statistics of normalisations are compared, too
+        train(images(), tmp_path / str(steps), replace(QUICK, frozen=1, steps=steps))
+        states.append(load_network(tmp_path / str(steps) / MODEL).state_dict())
+    changed = {name for name in states[0] if not torch.equal(states[0][name], states[1][name])}
+    assert not any(name.startswith(("backbone.stem.", "backbone.blocks.0.")) for name in changed)
+    assert any(name.startswith("backbone.blocks.1.") for name in changed)
+    assert len(ResNetBackbone(ResNet50()).first(1)) == 3
+
+
 def test_no_number_stops_it_and_the_batch_is_named(tmp_path: Path) -> None:
     bad = images(2)
     assert bad[0].people[0].body is not None
@@ -67,7 +81,9 @@ def test_no_number_stops_it_and_the_batch_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / MODEL).exists()
 
 
-@pytest.mark.parametrize("wrong", [{"side": 100}, {"steps": 0}, {"learning_rate": float("nan")}, {"backbone": "vgg"}])
+@pytest.mark.parametrize(
+    "wrong", [{"side": 100}, {"steps": 0}, {"learning_rate": math.nan}, {"backbone": "vgg"}, {"frozen": 6}]
+)
 def test_settings_that_make_no_sense(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(UsageError):
         train(images(2), tmp_path / "out", TrainSettings(**{**QUICK.__dict__, **wrong}))

@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from handmade import FRAMES, HEIGHT, WIDTH, add_scene, make_truth, standing, toy_body
 from running import mcbench
+from whole_bodies import body
 
 from mcbench.dataset.files import write_json
+from mcbench.dope.people import WholeBody
+from mcbench.metrics.whole_body import ImageTruth, WholeBodyScores
 from mcbench.pipelines import finished
 from mcbench.workspace.workspace import Workspace
 
@@ -147,13 +150,31 @@ def test_with_truth_and_evaluation(workspace: Path, tmp_path: Path) -> None:
     assert {"error of every fitted person", "errors of the methods"} <= set(page.images)
 
 
+def test_with_scores_of_whole_bodies(workspace: Path, tmp_path: Path) -> None:
+    scores = WholeBodyScores()
+    person = [WholeBody.of({"body": body(1.0)})]
+    scores.add(ImageTruth(person), person)
+    evaluation = {
+        "format": "mcbench-dope-evaluation/1", "images": 7, "settings": {"min_box": 48.0},
+        "methods": [{"name": "student <2>", **scores.summary()}],
+    }  # fmt: skip
+    (tmp_path / "scores").mkdir()
+    write_json(tmp_path / "scores" / "evaluation.json", evaluation)
+    document, page = report(workspace, "--whole-bodies", tmp_path / "scores")
+    rows = {row["kind"]: row for row in document["whole_bodies"]["methods"]}
+    assert rows["body"]["recall"] == 1 and rows["hand"]["true"] == 0 and rows["hand"]["recall"] is None
+    assert "Whole bodies in single images" in page.text and "student <2>" in page.text and "100.0" in page.text
+
+
 def test_what_was_asked_for_and_is_not_there_is_an_error(workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for option in ("--truth", "--evaluation"):
+    for option in ("--truth", "--evaluation", "--whole-bodies"):
         result = mcbench("report", workspace, option, tmp_path / "empty", "-o", tmp_path / "r.html", status=1)
         assert "empty" in result.stderr
     write_json(tmp_path / "empty" / "evaluation.json", {"format": "mcbench-evaluation/1", "methods": [{}]})
     mcbench("report", workspace, "--evaluation", tmp_path / "empty", "-o", tmp_path / "r.html", status=1)
+    write_json(tmp_path / "empty" / "evaluation.json", {"format": "mcbench-dope-evaluation/1", "methods": [{}]})
+    mcbench("report", workspace, "--whole-bodies", tmp_path / "empty", "-o", tmp_path / "r.html", status=1)
     assert not (tmp_path / "r.html").exists()
 
 

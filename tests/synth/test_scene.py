@@ -46,6 +46,14 @@ def test_bands_hold(difficulty, count):
         assert low <= np.mean([s.measured[name] for s in scenes]) <= high, name
 
 
+def test_close_scenes_show_hands_and_faces_large():
+    scenes = [draw("close", seed) for seed in range(4)]
+    assert np.mean([s.measured["height_px"] for s in scenes]) > 480
+    for scene in scenes:
+        assert 1 <= len(scene.people) <= 3
+        assert np.linalg.norm(camera_center(scene.cam_from_world)[:, :2], axis=1).max() < 3.2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("difficulty", list(DIFFICULTIES))
 def test_bands_hold_over_many_scenes(difficulty):

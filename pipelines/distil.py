@@ -1,0 +1,169 @@
+"""Distil: from nothing, or from photos, to a trained and measured whole-body network, by a recipe.
+
+Renders scenes, labels them by their truth and the photos by the experts, trains, exports and evaluates. What is there
+already is not done again, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mcbench.dope.checkpoint import load_network
+from mcbench.dope.engines import export_onnx
+from mcbench.dope.people import KINDS
+from mcbench.dope.training import Step, TrainSettings
+from mcbench.errors import UsageError
+from mcbench.pipelines.dope_methods import EXPERTS, method
+from mcbench.pipelines.eval_dope import EvalDopeSettings, eval_dope
+from mcbench.pipelines.pseudo_label import LabelSettings, pseudo_label
+from mcbench.pipelines.synth import SynthSettings, synth
+from mcbench.pipelines.train_dope import train_dope
+from mcbench.workspace.executors import Executor, InProcess, LocalPool
+from mcbench.workspace.stage import Progress, no_progress
+
+
+@dataclass(frozen=True)
+class Images:
+    """Rendered clips, of which every n-th frame is an image."""
+
+    clips: SynthSettings
+    every: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.clips.difficulty}_{self.clips.seed:04d}"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is rendered to learn from and to be scored on, and how the network is trained."""
+
+    learnt: tuple[Images, ...]
+    scored: tuple[Images, ...]
+    training: TrainSettings
+
+
+#: Many scenes of two frames show more than many frames of a scene; the long clips are such as a benchmark is made of.
+RECIPES = {
+    "toy": Recipe(
+        (Images(SynthSettings(2, None, 2, (640, 360), seed=511, difficulty="close"), 2),),
+        (Images(SynthSettings(1, None, 2, (640, 360), seed=907, difficulty="close"), 2),),
+        TrainSettings(steps=4, batch=2, side=128, learning_rate=2e-3, ema=0.9, frozen=2, seed=1),
+    ),
+    "short": Recipe(
+        (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
+        (Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),),
+        TrainSettings(steps=150, batch=8, side=224, learning_rate=2e-3, ema=0.97, frozen=2, seed=1),
+    ),
+    "small": Recipe(
+        (
+            Images(SynthSettings(12, None, 48, seed=201, difficulty="standard"), 5),
+            Images(SynthSettings(12, None, 48, seed=301, difficulty="standard"), 5),
+            Images(SynthSettings(6, None, 48, seed=402, difficulty="hard"), 5),
+            Images(SynthSettings(24, None, 5, seed=501, difficulty="close"), 2),
+            Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),
+        ),
+        (
+            Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),
+            Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2),
+        ),
+        TrainSettings(
+            steps=1200, batch=8, side=384, learning_rate=2e-3, ema=0.99, frozen=2, seed=1, save_every=50
+        ),
+    ),
+}  # fmt: skip
+
+GRAPH = "model.onnx"
+#: What errors are compared in.
+_ERRORS = ("error_2d", "mpjpe_mm")
+
+
+def distil(
+    out: Path,
+    photos: Sequence[Path] = (),
+    recipe: Recipe = RECIPES["small"],
+    pairs: int = 0,
+    jobs: int = 1,
+    progress: Progress = no_progress,
+    on_step: Callable[[Step], None] = lambda step: None,
+) -> dict[str, Any]:
+    """Make a network; returns what training and evaluation say.
+
+    Parameters
+    ----------
+    out : folder for `rendered`, `labels`, `student`, `evaluation`, and `model.onnx`.
+    photos : images or folders of them, labelled by the experts; without any, rendered images teach alone.
+    pairs : of so many seeds, the recipe's and those after it, a network is trained with distillation and one without.
+    jobs : processes that render at a time.
+
+    Raises
+    ------
+    UsageError : `out` is a file or holds labels or a training of something else.
+    InputError, McbenchError : as `synth`, `pseudo_label`, `train_dope`, `export_onnx` and `eval_dope`.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError("is a file, not a folder", path=out)
+    labels = []
+    for images in recipe.learnt:
+        rendered, labelled = _rendered(out, images, jobs, progress), out / "labels" / images.name
+        by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"))
+        pseudo_label([rendered / "clips"], labelled, by_truth, progress)
+        labels.append(labelled)
+    if photos:
+        labels.append(out / "labels" / "photos")
+        pseudo_label(photos, labels[-1], LabelSettings(), progress)
+    students = {"student": recipe.training}
+    for seed in range(recipe.training.seed, recipe.training.seed + pairs):
+        students |= {
+            name: replace(recipe.training, seed=seed, distillation=distillation)
+            for name, distillation in ((f"student_{seed}", True), (f"plain_{seed}", False))
+            if (seed, distillation) != (recipe.training.seed, True)
+        }
+    trained = {name: train_dope(labels, out / name, how, True, on_step) for name, how in students.items()}
+    export_onnx(load_network(Path(trained["student"]["model"])), out / GRAPH)
+    scored = [_rendered(out, images, jobs, progress) for images in recipe.scored]
+    networks = {name: made["model"] for name, made in trained.items()} | {"student": str(out / GRAPH)}
+    methods = [method(EXPERTS), *(method(f"{name}={path}") for name, path in networks.items())]
+    evaluated = eval_dope(scored, methods, EvalDopeSettings(), out=out / "evaluation", progress=progress)
+    gain = distillation_gain(evaluated, {name: how.distillation for name, how in students.items()}) if pairs else None
+    return {"training": trained, "evaluation": evaluated, "distillation": gain, "graph": str(out / GRAPH)}
+
+
+def _rendered(out: Path, images: Images, jobs: int, progress: Progress) -> Path:
+    """The folder of clips and their truth, rendered unless it is there."""
+    folder = out / "rendered" / images.name
+    executor: Executor = InProcess(progress) if jobs == 1 else LocalPool(jobs, progress)
+    synth(folder, images.clips, executor)
+    return folder
+
+
+def distillation_gain(evaluated: Mapping[str, Any], distilled: Mapping[str, bool]) -> dict[str, dict[str, Any]]:
+    """Errors with distillation and without, by kind of part: means over the networks, and by how much the first is
+    lower, as a share of the second.
+
+    Parameters
+    ----------
+    distilled : the names of the networks, and whether they learnt by distillation.
+    """
+    rows = {row["name"]: row for row in evaluated["methods"]}
+    gains: dict[str, dict[str, Any]] = {}
+    for kind in KINDS:
+        gains[kind] = {}
+        for error in _ERRORS:
+            values: dict[bool, list[float | None]] = {True: [], False: []}
+            for name, is_so in distilled.items():
+                values[is_so].append(rows[name][kind][error])
+            with_it, without = _mean(values[True]), _mean(values[False])
+            lower = 1 - with_it / without if with_it is not None and without else None
+            gains[kind][error] = {"with": with_it, "without": without, "lower_by": lower}
+    return gains
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None

@@ -1,0 +1,79 @@
+"""One command from rendered scenes and photos to a trained, exported and evaluated network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from running import mcbench
+
+from mcbench.body.model import BodyModel
+from mcbench.dope.people import KINDS
+from mcbench.pipelines.distil import RECIPES, Recipe, distil, distillation_gain
+from mcbench.pipelines.weights import fetch_weights
+
+TOY = RECIPES["toy"]
+
+
+def photos(test_data: Path) -> list[Path]:
+    return sorted((test_data / "in_the_wild").glob("sit_*"))
+
+
+def test_from_rendered_scenes_and_photos_to_a_network_that_is_scored(
+    open_body: BodyModel, test_data: Path, tmp_path: Path
+) -> None:
+    fetch_weights()
+    photo = photos(test_data)[0]
+    out = tmp_path / "out"
+    made = json.loads(mcbench("distil", out, photo, "--recipe", "toy", "--jobs", 1, "--pairs", 1, "--json").stdout)
+    trained = made["training"]
+    assert set(trained) == {"student", "plain_1"}
+    assert trained["student"]["steps"] == TOY.training.steps
+    assert trained["student"]["images"] == 3  # two rendered, one photo
+    rows = {row["name"]: row for row in made["evaluation"]["methods"]}
+    assert set(rows) == {"experts", "student", "plain_1"}
+    assert made["evaluation"]["images"] == 1 and rows["experts"]["body"]["true"] >= 1
+    assert set(made["distillation"]) == set(KINDS)
+    assert Path(made["graph"]).is_file() and (out / "evaluation" / "evaluation.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_few_minutes_of_training_find_bodies(open_body: BodyModel, test_data: Path, tmp_path: Path) -> None:
+    """The short chain, long enough that what was learnt shows in scenes that were not learnt from."""
+    fetch_weights()
+    learnt = (replace(TOY.learnt[0], clips=replace(TOY.learnt[0].clips, scenes=60)),)
+    scored = (replace(TOY.scored[0], clips=replace(TOY.scored[0].clips, scenes=6)),)
+    training = replace(TOY.training, steps=250, batch=8, side=192, ema=0.98)
+    made = distil(tmp_path, photos(test_data)[:8], Recipe(learnt, scored, training), jobs=2)
+    (student,) = [row for row in made["evaluation"]["methods"] if row["name"] == "student"]
+    assert made["training"]["student"]["images"] == 68
+    assert student["body"]["recall"] > 0.2
+
+
+def test_gain_of_distillation() -> None:
+    def row(name: str, error: float | None) -> dict:
+        return {"name": name, **{kind: {"error_2d": 0.5, "mpjpe_mm": error} for kind in KINDS}}
+
+    evaluated = {"methods": [row("experts", 1.0), row("a", 60.0), row("b", 80.0), row("c", 100.0)]}
+    gain = distillation_gain(evaluated, {"a": True, "b": True, "c": False})
+    assert gain["hand"]["mpjpe_mm"] == {"with": 70.0, "without": 100.0, "lower_by": pytest.approx(0.3)}
+    assert gain["body"]["error_2d"]["lower_by"] == 0
+    unknown = {"methods": [row("a", None), row("c", 100.0)]}
+    assert distillation_gain(unknown, {"a": True, "c": False})["face"]["mpjpe_mm"]["lower_by"] is None
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_nothing_is_scored_that_was_learnt(name: str) -> None:
+    recipe = RECIPES[name]
+    assert not {images.clips.seed for images in recipe.learnt} & {images.clips.seed for images in recipe.scored}
+    for images in (*recipe.learnt, *recipe.scored):
+        images.clips.check()
+    recipe.training.check()
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    assert "not a folder" in mcbench("distil", tmp_path / "out", "--recipe", "toy", status=2).stderr
