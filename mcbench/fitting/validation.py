@@ -26,7 +26,7 @@ _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
 #: An outline is shown where the images have this share of it.
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
-_USUAL_PEOPLE = 3
+_USUAL_PEOPLE = 2
 #: A reading agrees with a fit when it is off by less than this share of stature.
 _AGREES = 0.06
 _MIN_READINGS = 8
