@@ -32,8 +32,8 @@ benchmark: install  ## rendered clips through every stage to a scored benchmark 
 	$(BIN)/mcbench evaluate $(OUT)/benchmark $(OUT)/predictions/detector3d $(OUT)/predictions/single_image --out $(OUT)/evaluation
 	$(BIN)/mcbench audit $(OUT)/workspace --truth $(OUT)/rendered/truth
 	$(BIN)/mcbench pseudo-label $(OUT)/workspace $(OUT)/labels --every 4
-	$(BIN)/mcbench train-dope $(OUT)/labels --out $(OUT)/student --steps 40 --batch 8 --side 256 --frozen 2 --ema 0.9 --resume
-	$(BIN)/mcbench eval-dope $(OUT)/rendered --method experts --method toy=$(OUT)/student/model.pt --every 24 --out $(OUT)/whole-bodies
+	$(BIN)/mcbench train-dope $(OUT)/labels --out $(OUT)/student --steps 100 --batch 8 --side 256 --frozen 2 --ema 0.95 --resume
+	$(BIN)/mcbench eval-dope $(OUT)/rendered --method experts --method shipped --method toy=$(OUT)/student/model.pt --every 24 --out $(OUT)/whole-bodies
 	$(BIN)/mcbench report $(OUT)/workspace --truth $(OUT)/rendered/truth --evaluation $(OUT)/evaluation --whole-bodies $(OUT)/whole-bodies -o $(OUT)/report.html
 
 # Memory that is kept, not given back after every layer, takes a third off a step on a CPU.

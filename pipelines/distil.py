@@ -72,7 +72,7 @@ RECIPES = {
             Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2),
         ),
         TrainSettings(
-            steps=1200, batch=8, side=384, learning_rate=2e-3, ema=0.99, frozen=2, seed=1, save_every=50
+            steps=1200, batch=8, side=384, look=512, learning_rate=2e-3, ema=0.99, frozen=2, seed=1, save_every=50
         ),
     ),
 }  # fmt: skip

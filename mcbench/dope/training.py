@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,13 @@ class TrainSettings:
     side: int = field(
         default=512, metadata={"help": "Side of the square views that it learns from, px; a multiple of 32."}
     )
+    look: int = field(
+        default=0,
+        metadata={
+            "help": "Longer side of images when the network is used, px; 0: as --side. Views are enlarged as often as "
+            "not, so it may look closer than it learnt."
+        },
+    )
     learning_rate: float = field(
         default=1e-3, metadata={"help": "The highest, for 16 images a step; it goes with the root of their number."}
     )
@@ -93,6 +100,8 @@ class TrainSettings:
         """Raise `UsageError` for what cannot be trained."""
         if self.backbone not in BACKBONES:
             raise UsageError(f"backbone {self.backbone!r} is not one of {', '.join(BACKBONES)}")
+        if self.look < 0:
+            raise UsageError(f"--look must be 0 or more, is {self.look}")
         if self.side < MULTIPLE or self.side % MULTIPLE:
             raise UsageError(f"--side {self.side} is no multiple of {MULTIPLE}")
         stages = (SmallBackbone if self.backbone == "small" else ResNetBackbone).stages
@@ -182,13 +191,15 @@ class _Run:
         self.images, self.out, self.settings, self.processes = images, out, settings, processes
         self.augmentation = augmentation
         # the learning rate follows the number of steps, so runs of other lengths are other runs
-        self.key = sha256_json({**asdict(settings), "workers": 0, "save_every": 0, "images": len(images)})
+        decides = {name: value for name, value in asdict(settings).items() if name != "look"}
+        self.key = sha256_json({**decides, "workers": 0, "save_every": 0, "images": len(images)})
+        look = settings.look or settings.side
         state = self._state(resume)
         torch.manual_seed(settings.seed)
         if state is None:
             config, poses = anchor_poses(
                 collect(_labels(images), DopeConfig().units),
-                DopeConfig(backbone=settings.backbone, min_size=settings.side, max_size=settings.side),
+                DopeConfig(backbone=settings.backbone, min_size=look, max_size=look),
                 settings.seed,
             )
             network = Dope(config)
@@ -197,7 +208,7 @@ class _Run:
             if (start := imagenet_file(settings)) is not None:
                 load_imagenet(network, start)
         else:
-            network = Dope(config_from_json(state["config"]))
+            network = Dope(replace(config_from_json(state["config"]), min_size=look, max_size=look))
         # pixel by pixel, as CPUs convolve faster
         self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)

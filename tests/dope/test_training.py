@@ -58,6 +58,10 @@ def test_a_finished_or_another_training_is_not_overwritten(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="other settings"):
         train(images(2), tmp_path, QUICK, resume=True)
     assert train(images(2), tmp_path, short, resume=True)["steps"] == 1
+    assert load_network(tmp_path / MODEL).config.max_size == QUICK.side
+    train(images(2), tmp_path, replace(short, look=160), resume=True)  # how it is used later does not change a training
+    config = load_network(tmp_path / MODEL).config
+    assert config.min_size == config.max_size == 160
 
 
 def test_frozen_stages_stay_as_they_were_and_the_next_learns(tmp_path: Path) -> None:
@@ -82,7 +86,8 @@ def test_no_number_stops_it_and_the_batch_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"side": 100}, {"steps": 0}, {"learning_rate": math.nan}, {"backbone": "vgg"}, {"frozen": 6}]
+    "wrong",
+    [{"side": 100}, {"steps": 0}, {"learning_rate": math.nan}, {"backbone": "vgg"}, {"frozen": 6}, {"look": -1}],
 )
 def test_settings_that_make_no_sense(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(UsageError):
