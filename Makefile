@@ -7,7 +7,7 @@ OUT ?= benchmark-out
 JOBS ?= auto
 # Photos that the shipped network learns from, beside rendered scenes; without them it learns from those alone.
 DATA := $(MCBENCH_TEST_DATA)
-PHOTOS ?= $(wildcard $(DATA)/in_the_wild/sit_*.jpg $(DATA)/in_the_wild/COCO_*.jpg $(DATA)/static_camera/frames/*)
+PHOTOS ?= $(sort $(wildcard $(DATA)/in_the_wild/sit_*.jpg $(DATA)/in_the_wild/COCO_*.jpg $(DATA)/static_camera/frames/*))
 
 .PHONY: install benchmark dope-checkpoint test test-all lint format clean
 

@@ -14,6 +14,7 @@ from mcbench.body.model import BodyModel
 from mcbench.dataset.coco_wholebody import read_annotations
 from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, INDEX, Labelled, shard_name, write_shard
+from mcbench.dope.checkpoint import shipped_weights
 from mcbench.dope.people import WholeBody, to_json
 from mcbench.errors import InputError, UsageError
 from mcbench.pipelines.dope_methods import Method, method, predictions
@@ -106,3 +107,12 @@ def test_what_cannot_be_scored(tmp_path: Path, annotations: Path) -> None:
         method(str(tmp_path / "bad.json"))
     assert error.value.reason == "bad_format" and error.value.path == tmp_path / "bad.json"
     mcbench("eval-dope", annotations, "--every", 0, status=2)
+
+
+def test_the_network_that_comes_along_finds_rendered_people(open_body: BodyModel, rendered: Path) -> None:
+    path = shipped_weights()
+    assert path.stat().st_size <= 25e6
+    document = eval_dope([rendered], [method("shipped")], EvalDopeSettings(every=16))
+    (row,) = document["methods"]
+    assert row["name"] == "shipped" and row["provenance"]["network"] == path.name
+    assert row["body"]["true"] == 4 and row["body"]["recall"] >= 0.75
