@@ -124,7 +124,7 @@ def test_a_workspace_repairs_what_its_fit_knows(finished: Path, tmp_path: Path) 
     for sample in read(tmp_path / "out"):
         assert sum(person.body is not None for person in sample.people) >= 2
     other = tmp_path / "without"
-    shutil.copytree(finished, other)
+    shutil.copytree(finished, other, ignore=shutil.ignore_patterns("*catalog.sqlite*"))
     shutil.rmtree(next((other / "scenes").iterdir()) / "validate")
     alone = pseudo_label([other], tmp_path / "alone", LabelSettings(every=16))
     assert not alone["sources"][0]["fit"] and alone["against_fit"]["body"]["agreed"] == 0
