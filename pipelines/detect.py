@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from mcbench.cameras.views import Views
 from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
@@ -21,7 +19,7 @@ from mcbench.errors import InputError, Rejected
 from mcbench.experts.base import Detector, PersonDetection, detector_class
 from mcbench.experts.holistic import PartReader
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143
-from mcbench.pipelines.looking import Looker, People, flatten
+from mcbench.pipelines.looking import Looker, People, flatten, spread
 from mcbench.pipelines.part_looks import look_for_parts, searched_frames
 from mcbench.pipelines.second_look import second_look
 from mcbench.workspace.stage import Stage, StageContext
@@ -128,13 +126,6 @@ def _detector_class(settings: DetectSettings) -> type[Detector]:
 
 def _has_parts(settings: DetectSettings, detector: Detector | type[Detector]) -> bool:
     return settings.parts and detector.keypoint_set == BLAZEPOSE33.name
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """`wanted` of the indices 0 … count - 1, evenly spaced, the first and the last among them; all when 0."""
-    if wanted <= 0 or wanted >= count:
-        return list(range(count))
-    return [int(i) for i in np.round(np.linspace(0, count - 1, wanted))]
 
 
 def find_people(

@@ -109,3 +109,10 @@ def flatten(detector: Detector, people: People, keypoint_set: str = "") -> Detec
         keypoints3d=array([p.keypoints3d for _, p in rows], np.float32, joints, 3),
         mask=array([p.mask for _, p in rows], np.uint8, *(rows[0][1].mask.shape if rows else (0, 0))),
     )
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """`wanted` of the indices 0 … count - 1, evenly spaced, the first and the last among them; all when 0."""
+    if wanted <= 0 or wanted >= count:
+        return list(range(count))
+    return [int(i) for i in np.round(np.linspace(0, count - 1, wanted))]

@@ -26,7 +26,7 @@ from mcbench.fitting.association import associate
 from mcbench.fitting.expected import image_points
 from mcbench.joints import joint_set
 from mcbench.pipelines.hand_search import FRAMES, Arm, loose_hands, owners, with_hand
-from mcbench.pipelines.looking import People, flatten
+from mcbench.pipelines.looking import People, flatten, spread
 
 #: Scale of the robust cost of a triangulated keypoint, a share of the part's size in the image.
 _SIGMA = 0.15
@@ -320,9 +320,7 @@ def _reach(person: _Person, skeleton: dict[str, Array], readings: Readings, peop
 
 def searched_frames(frames: Sequence[int]) -> list[int]:
     """The frames in which hands are looked for by themselves, of those that are looked at."""
-    if len(frames) <= FRAMES:
-        return list(frames)
-    return [frames[int(i)] for i in np.unique(np.round(np.linspace(0, len(frames) - 1, FRAMES)))]
+    return [frames[i] for i in spread(len(frames), FRAMES)]
 
 
 def better_reading(first: Part | None, again: Part, expected: Array) -> Part:

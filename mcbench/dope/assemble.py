@@ -6,17 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from mcbench.dope.integration import Candidate
 from mcbench.dope.people import PartPose, WholeBody
 from mcbench.joints import DOPE13, HAND21
+from mcbench.metrics.matching import match
 
 Array = npt.NDArray[np.float64]
 
 #: A hand or face belongs to a wrist or head that is nearer than this share of its own size plus that of the body's.
 _OWN_REACH, _BODY_REACH = 0.6, 0.04
-_FAR = 1e6
 
 
 def assemble(bodies: Sequence[Candidate], hands: Sequence[Candidate], faces: Sequence[Candidate]) -> list[WholeBody]:
@@ -27,26 +26,26 @@ def assemble(bodies: Sequence[Candidate], hands: Sequence[Candidate], faces: Seq
     parts: list[dict[str, PartPose]] = [{"body": body.pose} for body in bodies]
     alone: list[dict[str, PartPose]] = []
     sides = [(owner, side) for owner in range(len(bodies)) for side in ("left", "right")]
-    cost = np.full((len(sides), len(hands)), _FAR)
+    cost = np.full((len(sides), len(hands)), np.nan)
     for row, (owner, side) in enumerate(sides):
         wrist = bodies[owner].pose.pose2d[DOPE13.index(f"{side}_wrist")]
         for column, hand in enumerate(hands):
             if hand.left == (side == "left"):
                 at = hand.pose.pose2d[HAND21.index("wrist")]
                 cost[row, column] = _cost(at, wrist, hand.pose, bodies[owner].pose)
-    taken = _pairs(cost)
+    taken = {column: row for row, column in match(cost, 1.0)}
     for column, hand in enumerate(hands):
         name = "left_hand" if hand.left else "right_hand"
         if column in taken:
             parts[sides[taken[column]][0]][name] = hand.pose
         else:
             alone.append({name: hand.pose})
-    cost = np.full((len(bodies), len(faces)), _FAR)
+    cost = np.full((len(bodies), len(faces)), np.nan)
     for row, body in enumerate(bodies):
         for column, face in enumerate(faces):
             middle = (face.pose.box[:2] + face.pose.box[2:]) / 2
             cost[row, column] = _cost(middle, body.pose.pose2d[DOPE13.index("head")], face.pose, body.pose)
-    taken = _pairs(cost)
+    taken = {column: row for row, column in match(cost, 1.0)}
     for column, face in enumerate(faces):
         if column in taken:
             parts[taken[column]]["face"] = face.pose
@@ -56,13 +55,6 @@ def assemble(bodies: Sequence[Candidate], hands: Sequence[Candidate], faces: Seq
 
 
 def _cost(at: Array, joint: Array, part: PartPose, body: PartPose) -> float:
-    """Distance as a share of what is allowed; _FAR beyond or where unknown."""
+    """Distance as a share of what is allowed."""
     reach = _OWN_REACH * part.size + _BODY_REACH * body.size
-    share = float(np.linalg.norm(at - joint)) / max(reach, 1e-9)
-    return share if share <= 1 else _FAR  # NaN is not, either
-
-
-def _pairs(cost: Array) -> dict[int, int]:
-    """Row of each column that is assigned."""
-    rows, columns = linear_sum_assignment(cost)
-    return {int(c): int(r) for r, c in zip(rows, columns, strict=True) if cost[r, c] < _FAR}
+    return float(np.linalg.norm(at - joint)) / max(reach, 1e-9)

@@ -22,7 +22,8 @@ from mcbench.experts.base import PersonDetection
 from mcbench.experts.weights import weight_digest
 from mcbench.joints import HOLISTIC143
 from mcbench.pipelines import detect, looking
-from mcbench.pipelines.detect import DetectSettings, spread
+from mcbench.pipelines.detect import DetectSettings
+from mcbench.pipelines.looking import spread
 from mcbench.pipelines.weights import fetch_weights
 from mcbench.workspace.stage import StageContext
 
