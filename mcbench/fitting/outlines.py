@@ -31,6 +31,11 @@ _MIN_READINGS = 50
 _LEAST_SHARE = 0.4
 #: Fewer points of a limb's rim tell nothing of it.
 _MIN_LIMB = 25
+#: How far from the fitted rim an outline is looked for, px, round by round.
+REACHES_PX = (14, 8, 5)
+#: A limb is taken to be elsewhere where the images show less than this share of its outline. On rendered people 0.1 to
+#: 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right one's.
+LIMB_LOST = 0.55
 #: Colours of each person that are kept for telling what is behind a limb.
 _COLOURS_A_PERSON = 60
 
