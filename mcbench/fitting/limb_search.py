@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from mcbench.body.rotations import exp_so3, log_so3
 from mcbench.fitting.contours import ContourFinder, sample_colours
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.gravity import Floor
 from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.observations import view_weights
 from mcbench.fitting.priors import LIMIT_SOFTNESS, limit_excess
@@ -48,12 +50,18 @@ _NEAR_RAD = 0.35
 _COLOUR_SD, _ANY, _BEHIND = 16.0, 0.04, 0.25
 #: A pixel counts for as much as the readings of neighbouring ones and of neighbouring views allow it.
 _PIXEL_WEIGHT = 0.12
-#: Candidates for one limb, and how far apart they are, metres.
-_CANDIDATES, _APART_M = 3, 0.15
+#: How much the readings count for each candidate for one limb: they may be of another's. How far apart candidates are,
+#: metres.
+_BELIEVED, _APART_M = (1.0, 0.0, 1.0, 0.0, 1.0, 0.0), 0.15
 #: How far from a candidate its outline may be, px, how many points of its rim must be free, and how many candidates
 #: are told.
 _REACH_PX, _LEAST_RIM, _TRIED = 14, 25, 2
 _FACING = 0.3
+#: A limb may be this deep under the floor, m, as floor and body are known so well; and the standard deviation of more.
+_FLOOR_SLACK_M, _FLOOR_SD_M = 0.04, 0.02
+#: Turns of a lower joint from its least bend to its largest, and of the upper one about its bone, that are tried with
+#: the upper bone where it is.
+_BENDS, _TWISTS = 8, np.radians([-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0])
 _SEED = 20201120
 
 
@@ -106,6 +114,7 @@ class LimbSearch:
     order : who is in front of whom, with this person as its `person`.
     energy, state : the person as fitted, metres. joints : what the keypoints are.
     bodies : (C, 3) colours of everybody's surfaces, which may be behind a limb.
+    floor : that nobody is under; None where it is not known.
     """
 
     def __init__(
@@ -118,6 +127,7 @@ class LimbSearch:
         state: PersonState,
         joints: JointSet,
         bodies: npt.NDArray[np.float32],
+        floor: Floor | None = None,
     ) -> None:
         self._body, self._finder, self._order, self._person = body, finder, order, person
         self._energy, self._state, self._joints = energy, state, joints
@@ -125,7 +135,7 @@ class LimbSearch:
         self._vertices = posed.vertices[0]
         self._normals = vertex_normals(self._vertices, body.faces)
         self._colours = finder.colours(self._vertices, order, person)
-        self._others = bodies
+        self._others, self._floor = bodies, floor
         views = finder.images.views
         self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
 
@@ -146,23 +156,29 @@ class LimbSearch:
         rng = np.random.default_rng(_SEED)
         present = np.stack([log_so3(self._state.body.rotations[joint]) for joint in limb.joints[:2]])
 
-        def judged(angles: Array) -> tuple[Array, Array]:
-            """Negative log-likelihoods (H,) of poses (H, 2, 3), up to a constant, and the limb's ends (H, 2, 3)."""
+        def judged(angles: Array, believed: float) -> tuple[Array, Array]:
+            """Negative log-likelihoods (H,) of poses (H, 2, 3), up to a constant, and the limb's ends (H, 2, 3), of
+            readings `believed` to count for so much."""
             turns = exp_so3(angles)
             points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
-            values = self._pixels(points, normals, palette, behind) + self._readings(limb, ends) + _prior(limb, angles)
+            values = self._pixels(points, normals, palette, behind) + _prior(limb, angles)
+            values += believed * self._readings(limb, ends)
+            if self._floor is not None:
+                values += under_floor(points, self._floor)
             return values, ends
 
-        _, taken = judged(present[None])
-        drawn = _from_prior(rng, limb.joints, _DRAWN)
-        values, ends = judged(drawn)
+        _, taken = judged(present[None], 0.0)
+        drawn = np.concatenate([_from_prior(rng, limb.joints, _DRAWN), chain.swung(self._state.body)])
+        by_images, ends = judged(drawn, 0.0)
+        read = self._readings(limb, ends)
         found = [self._state.body]
-        for _ in range(_CANDIDATES):
+        for believed in _BELIEVED:
             apart = np.linalg.norm(ends[:, None] - taken, axis=-1).max(-1).min(1) > _APART_M
             if not apart.any():
                 break
+            values = by_images + believed * read
             best = int(np.flatnonzero(apart)[values[apart].argmin()])
-            angles, place = _refined(rng, judged, drawn[best])
+            angles, place = _refined(rng, partial(judged, believed=believed), drawn[best])
             taken = np.concatenate([taken, ends[best : best + 1], place[None]])
             rotations = self._state.body.rotations.copy()
             rotations[list(limb.joints[:2])] = exp_so3(angles)
@@ -269,7 +285,7 @@ class _Chain:
     """
 
     def __init__(self, body: BodyModel, state: BodyState, limb: LimbSurface) -> None:
-        upper, lower, end = limb.joints
+        upper, lower, end = self._joints = limb.joints
         rest = body.joint_template + body.joint_shapedirs @ state.betas
         turned, moved = joint_motions(levels(body.parents), rest, state.rotations)
         index = limb.samples
@@ -291,6 +307,19 @@ class _Chain:
         self._turned = turned[upper], turned[lower]
         self._transl = state.transl
 
+    def swung(self, state: BodyState) -> Array:
+        """Axis-angles (B * T, 2, 3) of the upper and lower joint: the upper bone where it is, the lower one bent."""
+        upper, lower, _ = self._joints
+        axis = self._bone / np.linalg.norm(self._bone)
+        about = log_so3(state.rotations[upper] @ exp_so3(_TWISTS[:, None] * axis))
+        ranges = smpl_ranges()
+        low, high = ranges.low[lower - 1], ranges.high[lower - 1]
+        hinge = int((high - low).argmax())
+        bends = np.zeros((_BENDS, 3))
+        bends[:, hinge] = np.linspace(low[hinge], high[hinge], _BENDS)
+        pairs = [np.stack([turn, bend]) for turn in about for bend in bends]
+        return np.array(pairs)
+
     def place(self, upper: Array, lower: Array, normals: Array) -> tuple[Array, Array, Array]:
         """Points (H, S, 3), normals (H, S, 3), and the lower joint and the end (H, 2, 3), for turns (H, 3, 3) of the
         upper and the lower joint; `normals` (S, 3) are those of the pose that the chain was made of."""
@@ -308,6 +337,12 @@ class _Chain:
         by_lower = (normals @ self._turned[1]) @ second.swapaxes(1, 2)
         ends = np.stack([elbow, elbow + second @ self._last], axis=1) + self._transl
         return points, np.where(lower_most[:, None], by_lower, by_upper), ends
+
+
+def under_floor(points: Array, floor: Floor) -> Array:
+    """Cost (H,) of points (H, S, 3) of bodies under a floor."""
+    deepest = floor.height - (points @ floor.up).min(-1)
+    return np.asarray(0.5 * (np.maximum(deepest - _FLOOR_SLACK_M, 0) / _FLOOR_SD_M) ** 2)
 
 
 def _from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from mcbench.fitting.outlines import LIMB_LOST, REACHES_PX, Look, Outline, Outlines
 from mcbench.fitting.parts import HANDS
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson, with_noise
 from mcbench.joints import JointSet
 
+Array = npt.NDArray[np.float64]
+
 #: A limb is put elsewhere where the images show so much more of its outline.
 _LIMB_FOUND = 0.12
+#: ... if so much of the limb on the other side is shown, whose colours it is known by.
+_PAIR_SHOWN = 0.4
+#: Times that limbs are looked for: one that is found shows what it hides.
+_ROUNDS = 2
 
 
 def with_limbs_found(
@@ -26,33 +33,49 @@ def with_limbs_found(
     """Limbs without outlines put where the images have them, if that shows more of their outlines.
 
     An arm whose hand is known ends there, whatever an arm beside it would show: the trunk has an outline, too.
+    Everybody is looked for before anybody is moved, so the order of people does not matter.
 
     Parameters
     ----------
     parts : of each person, those that are known. found : everybody's outlines. joints : what the body's own keypoints
         are.
     """
-    if not any((outline.limb_shares < LIMB_LOST).any() for outline in found.values()):
-        return people
-    look = outlines.before([person.state.body for person in people.values()])
-    colours = look.colours()
-    moved = dict(people)
-    for place, index in enumerate(people):
-        shares = found[index].limb_shares
-        for number, limb in enumerate(outlines.limbs):
-            known = number < len(HANDS) and HANDS[number] in parts.get(index, [])
-            if known or not shares[number] < LIMB_LOST or not shares[number ^ 1] >= LIMB_LOST:
+    shares = {index: outline.limb_shares.copy() for index, outline in found.items() if outline.term is not None}
+    others_moved = dict.fromkeys(people, True)
+    for _ in range(_ROUNDS):
+        look = outlines.before([person.state.body for person in people.values()])
+        colours = None
+        moved = dict(people)
+        for place, index in enumerate(people):
+            if index not in shares or not others_moved[index]:
                 continue
-            present = moved[index]
-            energy = with_noise(present.energy, present.noise)
-            search = look.limb_search(place, energy, present.state, joints, colours)
-            best = shares[number] + _LIMB_FOUND
-            for body in search.search(limb):
-                there = replace(present, state=replace(present.state, body=body))
-                now, share = _limb_at(there, look, place, number, solver)
-                if share > best:
-                    moved[index], best = now, share
-    return moved
+            mine = shares[index]
+            mine[look.limbs_under_floor(place)] = 0.0
+            for number in _lost(mine, parts.get(index, [])):
+                if not mine[number ^ 1] >= _PAIR_SHOWN:
+                    continue
+                present = moved[index]
+                colours = look.colours() if colours is None else colours
+                energy = with_noise(present.energy, present.noise)
+                search = look.limb_search(place, energy, present.state, joints, colours)
+                best = LIMB_LOST if np.isnan(mine[number]) else mine[number] + _LIMB_FOUND
+                for body in search.search(outlines.limbs[number]):
+                    there = replace(present, state=replace(present.state, body=body))
+                    now, share = _limb_at(there, look, place, number, solver)
+                    if share > best:
+                        moved[index], best, mine[number] = now, share, share
+        changed = [index for index in people if moved[index] is not people[index]]
+        others_moved = {index: any(other != index for other in changed) for index in people}
+        people = moved
+    return people
+
+
+def _lost(shares: Array, parts: list[str]) -> list[int]:
+    """Limbs that are not where they are fitted, the least shown first, those hardly in sight last; no arm of a known
+    hand."""
+    known = np.array([number < len(HANDS) and HANDS[number] in parts for number in range(len(shares))])
+    order = np.argsort(shares, kind="stable")
+    return [int(number) for number in order if not known[number] and not shares[number] >= LIMB_LOST]
 
 
 def _limb_at(

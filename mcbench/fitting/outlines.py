@@ -15,8 +15,8 @@ from mcbench.fitting.contours import ContourFinder, SurfaceTopology
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.furniture import Furniture
-from mcbench.fitting.gravity import floor_plane, lowest_points, up_from_bodies
-from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces
+from mcbench.fitting.gravity import Floor, floor_plane, lowest_points, up_from_bodies
+from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces, under_floor
 from mcbench.fitting.scene_images import SceneImages
 from mcbench.fitting.state import BodyState, PersonState, stacked
 from mcbench.joints import JointSet
@@ -36,6 +36,8 @@ REACHES_PX = (14, 8, 5)
 #: A limb is taken to be elsewhere where the images show less than this share of its outline. On rendered people 0.1 to
 #: 0.5 of a wrong limb's outline is shown, 0.55 to 0.95 of a right one's.
 LIMB_LOST = 0.55
+#: Cost of being under the floor beyond which a limb is not where it is fitted.
+_DEEP_UNDER = 8.0
 #: Colours of each person that are kept for telling what is behind a limb.
 _COLOURS_A_PERSON = 60
 
@@ -63,7 +65,7 @@ class Outlines:
 
     Attributes
     ----------
-    points : (N, 3) sparse points of the scene. furniture : among them, once there are people (`furnished`).
+    points : (N, 3) sparse points of the scene. floor, furniture : among them, once there are people (`furnished`).
     """
 
     body: BodyModel
@@ -71,6 +73,7 @@ class Outlines:
     limbs: tuple[LimbSurface, ...]
     images: SceneImages
     points: Array
+    floor: Floor | None = None
     furniture: Furniture | None = None
 
     @classmethod
@@ -79,9 +82,9 @@ class Outlines:
         return cls(body, SurfaceTopology.of_body(body), tuple(limb_surfaces(body)), images, points)
 
     def transformed(self, similarity: Similarity) -> Outlines:
-        """The same in the world that `similarity` maps this world to, without furniture."""
+        """The same in the world that `similarity` maps this world to, without floor and furniture."""
         images, points = self.images.transformed(similarity), similarity.apply(self.points)
-        return replace(self, images=images, points=points, furniture=None)
+        return replace(self, images=images, points=points, floor=None, furniture=None)
 
     def furnished(self, people: Sequence[BodyState]) -> Outlines:
         """The same, in metres, with what stands before people; without where no floor shows under their feet."""
@@ -89,10 +92,10 @@ class Outlines:
         gravity = up_from_bodies(self.body.smpl24_joints(posed.joints))
         floor = floor_plane(self.points, gravity, lowest_points(posed.vertices, gravity.up))
         if floor is None:
-            return replace(self, furniture=None)
+            return replace(self, floor=None, furniture=None)
         surfaces = np.concatenate([self.topology.surface(vertices) for vertices in posed.vertices])
         furniture = Furniture.of_points(self.points, floor.up, floor.height, surfaces, self.images.views)
-        return replace(self, furniture=furniture)
+        return replace(self, floor=floor, furniture=furniture)
 
     def before(self, people: Sequence[BodyState]) -> Look:
         """Everybody, in metres, as they stand before the images now."""
@@ -126,6 +129,13 @@ class Look:
         term = ContourTerm.of_readings(readings, self.outlines.body, views, vertices.mean(0))
         return Outline(term, share, limb_shares)
 
+    def limbs_under_floor(self, person: int) -> npt.NDArray[np.bool_]:
+        """(4,) whether a person's limbs (`LIMBS`) reach deep under the floor; none does where no floor is known."""
+        if self.outlines.floor is None:
+            return np.zeros(len(self.outlines.limbs), dtype=bool)
+        points = [self.vertices[person, limb.samples] for limb in self.outlines.limbs]
+        return np.array([under_floor(p, self.outlines.floor) > _DEEP_UNDER for p in points])
+
     def moved(self, person: int, body: BodyState) -> Look:
         """The same with one person elsewhere; what hides others stays as it is."""
         vertices = self.vertices.copy()
@@ -148,4 +158,5 @@ class Look:
         self, person: int, energy: PersonEnergy, state: PersonState, joints: JointSet, colours: npt.NDArray[np.float32]
     ) -> LimbSearch:
         """A search for limbs of a person; `joints` are what the keypoints of `energy` are, `colours` everybody's."""
-        return LimbSearch(self.outlines.body, self._finder, self.order, person, energy, state, joints, colours)
+        finder, floor = self._finder, self.outlines.floor
+        return LimbSearch(self.outlines.body, finder, self.order, person, energy, state, joints, colours, floor)
