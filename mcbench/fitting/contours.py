@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
+from mcbench.fitting.colours import Colours, likeness, median_over_views, sample_colours
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.furniture import Furniture
 from mcbench.fitting.scene_images import SceneImages
@@ -177,7 +177,7 @@ class ContourFinder:
         order: DepthOrder,
         person: int,
         reach: int,
-        colours: npt.NDArray[np.float32] | None = None,
+        colours: Colours | None = None,
         part: npt.NDArray[np.bool_] | None = None,
     ) -> ContourReadings:
         """The outline of a body near where it is fitted.
@@ -242,7 +242,7 @@ class ContourFinder:
         all_edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return all_edges, view_of, middles, normals, depths
 
-    def colours(self, vertices: Array, order: DepthOrder, person: int) -> npt.NDArray[np.float32]:
+    def colours(self, vertices: Array, order: DepthOrder, person: int) -> Colours:
         """(S, 3) the median colour of each sample of the surface over the views that face it; NaN where none does."""
         samples, views = self.topology.samples, self.images.views
         points = vertices[samples]
@@ -258,11 +258,11 @@ class ContourFinder:
             good = facing & (cam[:, 2] > 0.05) & (pixels > 1).all(1) & (pixels < size - 2).all(1)
             good[good] = order.in_front(person, view, pixels[good], cam[good, 2])
             seen[view, good] = sample_colours(image, pixels[good])
-        return _median_over_views(seen)
+        return median_over_views(seen)
 
     def _profiles(
         self, view: IntArray, middle: Array, normal: Array, reach: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    ) -> tuple[Colours, npt.NDArray[np.int64]]:
         """Colours (M, T, 3) along the normals, at T steps (px)."""
         steps = np.arange(-reach - _MARGIN, reach + _MARGIN + 1)
         points = middle[:, None] + steps[:, None] * normal[:, None]
@@ -273,9 +273,7 @@ class ContourFinder:
         return profile, steps
 
 
-def boundary(
-    profile: npt.NDArray[np.float32], colours: npt.NDArray[np.float32], steps: npt.NDArray[np.int64]
-) -> tuple[Array, npt.NDArray[np.bool_]]:
+def boundary(profile: Colours, colours: Colours, steps: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Where profiles leave a body, px along `steps`, and whether they surely do there.
 
     Parameters
@@ -284,11 +282,7 @@ def boundary(
     steps : (T,) px, one apart.
     """
     known = np.asarray(np.isfinite(colours).all(-1))
-    palette = np.where(known[..., None], colours, 1e4)
-    squared = (
-        (profile**2).sum(-1)[:, :, None] + (palette**2).sum(-1)[:, None] - 2 * profile @ palette.transpose(0, 2, 1)
-    ).min(-1)
-    own = np.exp(-0.5 * np.maximum(squared, 0) / _COLOUR_SD**2)
+    own = likeness(profile, colours, _COLOUR_SD)
     balance = np.cumsum(own - 0.5, axis=1)
     score = 2 * balance - balance[:, -1:]  # the body up to here, others from here on
     count, rows = len(steps), np.arange(len(profile))
@@ -306,26 +300,3 @@ def boundary(
     share = np.clip((mixed * contrast[:, None]).sum(-1) / np.maximum(strength, 1e-6)[:, None], 0, 1)
     place = steps[last] - 1.5 + share.sum(1)
     return place.astype(np.float64), good & (strength > _CONTRAST**2)
-
-
-def _median_over_views(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Median (S, C) of values (F, S, C) that are NaN where unknown; NaN where all are."""
-    ordered = np.sort(values, axis=0)  # NaN last
-    count = np.isfinite(values[..., 0]).sum(0)
-    middle = np.maximum(count - 1, 0)
-    column = np.arange(values.shape[1])
-    return (ordered[middle // 2, column] + ordered[(middle + 1) // 2, column]) / 2
-
-
-def sample_colours(image: npt.NDArray[np.uint8], points: Array) -> npt.NDArray[np.float32]:
-    """Colours (..., 3) at points (..., 2) px, bilinear."""
-    at = (points.reshape(-1, 2) - 0.5).astype(np.float32)
-    # remap takes no more than 32767 columns
-    rows = -(-len(at) // 4096)
-    padded = np.zeros((rows * 4096, 2), dtype=np.float32)
-    padded[: len(at)] = at
-    grid = padded.reshape(rows, 4096, 2)
-    if not rows:
-        return np.zeros((*points.shape[:-1], 3), dtype=np.float32)
-    values = cv2.remap(image, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR).reshape(-1, 3)[: len(at)]
-    return values.reshape(*points.shape[:-1], 3).astype(np.float32)

@@ -9,7 +9,7 @@ and by what the keypoints say. A limb behind something costs and gains nothing t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,8 @@ from mcbench.body.kinematics import joint_motions, levels
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
-from mcbench.fitting.contours import ContourFinder, sample_colours
+from mcbench.fitting.colours import Colours, likeness, sample_colours
+from mcbench.fitting.contours import ContourFinder
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
 from mcbench.fitting.gravity import Floor
@@ -62,6 +63,8 @@ _FLOOR_SLACK_M, _FLOOR_SD_M = 0.04, 0.02
 #: Turns of a lower joint from its least bend to its largest, and of the upper one about its bone, that are tried with
 #: the upper bone where it is.
 _BENDS, _TWISTS = 8, np.radians([-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0])
+#: Colours of each person that are kept for telling what is behind a limb.
+_COLOURS_A_PERSON = 60
 _SEED = 20201120
 
 
@@ -113,7 +116,7 @@ class LimbSearch:
     body : the model. finder : of outlines, for its images and colours.
     order : who is in front of whom, with this person as its `person`.
     energy, state : the person as fitted, metres. joints : what the keypoints are.
-    bodies : (C, 3) colours of everybody's surfaces, which may be behind a limb.
+    colours : everybody's, (S, 3) of the samples of the surface, NaN where unknown.
     floor : that nobody is under; None where it is not known.
     """
 
@@ -126,7 +129,7 @@ class LimbSearch:
         energy: PersonEnergy,
         state: PersonState,
         joints: JointSet,
-        bodies: npt.NDArray[np.float32],
+        colours: Sequence[Colours],
         floor: Floor | None = None,
     ) -> None:
         self._body, self._finder, self._order, self._person = body, finder, order, person
@@ -134,8 +137,9 @@ class LimbSearch:
         posed = body.forward(*stacked([state.body]))
         self._vertices = posed.vertices[0]
         self._normals = vertex_normals(self._vertices, body.faces)
-        self._colours = finder.colours(self._vertices, order, person)
-        self._others, self._floor = bodies, floor
+        self._colours = colours[person]
+        self._others = np.concatenate([_some(own) for own in colours])
+        self._floor = floor
         views = finder.images.views
         self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
 
@@ -150,7 +154,6 @@ class LimbSearch:
         known = np.asarray(np.isfinite(palette).all(axis=-1))
         if known.any(axis=1).mean() < 0.5:
             return []
-        palette = np.where(known[..., None], palette, np.float32(1e4))
         chain = _Chain(self._body, self._state.body, limb)
         behind = self._behind(limb)
         rng = np.random.default_rng(_SEED)
@@ -187,9 +190,7 @@ class LimbSearch:
         order = np.argsort(-shares, kind="stable")
         return [found[index] for index in order if shares[index] > shares[0]][:_TRIED]
 
-    def _shares(
-        self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: npt.NDArray[np.float32]
-    ) -> Array:
+    def _shares(self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: Colours) -> Array:
         """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free."""
         vertices = self._body.forward(*stacked(bodies)).vertices
         shares = [
@@ -198,7 +199,7 @@ class LimbSearch:
         ]
         return np.nan_to_num(np.array(shares))
 
-    def _expected(self, limb: LimbSurface) -> npt.NDArray[np.float32]:
+    def _expected(self, limb: LimbSurface) -> Colours:
         """Colours (S, 3) of the samples of the surface, the limb's taken from the other side; NaN where unknown."""
         topology = self._finder.topology
         own = limb.limb_vertices[topology.samples]
@@ -210,7 +211,7 @@ class LimbSearch:
         alone = DepthOrder.of_people([rest], self._finder.images.views, self._order.cell)
         return DepthOrder([alone.own[0]], [self._order.others[self._person]], self._order.cell)
 
-    def _pixels(self, points: Array, normals: Array, palette: npt.NDArray[np.float32], behind: DepthOrder) -> Array:
+    def _pixels(self, points: Array, normals: Array, palette: Colours, behind: DepthOrder) -> Array:
         """Cost (H,) of the colours seen at points (H, S, 3) of the limb with normals (H, S, 3)."""
         views = self._finder.images.views
         total = np.zeros(len(points))
@@ -229,10 +230,10 @@ class LimbSearch:
             if not len(pose):
                 continue
             colour = sample_colours(image, pixels[seen])
-            own = _likeness(colour, palette[sample])
+            own = _density(colour[:, None], palette[sample])[:, 0]
             behind_it = np.full(len(colour), _BEHIND)
             on_body = behind.anybody(0, view, pixels[seen])
-            behind_it[on_body] = np.maximum(_BEHIND, _likeness(colour[on_body], others))
+            behind_it[on_body] = np.maximum(_BEHIND, _density(colour[on_body], others))
             gain = np.log(own / behind_it)
             total -= self._view_weight[view] * np.bincount(pose, gain, minlength=len(points))
         return _PIXEL_WEIGHT * total
@@ -270,11 +271,15 @@ def _refined(
     return angles, place
 
 
-def _likeness(colour: npt.NDArray[np.float32], palette: npt.NDArray[np.float32]) -> Array:
-    """Density (N,) of colours (N, 3) given those of a surface, (N, C, 3) or (C, 3), over that at one of them."""
-    product = colour @ palette.T if palette.ndim == 2 else np.einsum("pc,pnc->pn", colour, palette)
-    squared = ((colour**2).sum(-1)[:, None] + (palette**2).sum(-1) - 2 * product).min(1)
-    return np.asarray(_ANY + (1 - _ANY) * np.exp(-0.5 * np.maximum(squared, 0) / _COLOUR_SD**2))
+def _some(colours: Colours) -> Colours:
+    """(N, 3) some of those that are known."""
+    known = colours[np.isfinite(colours).all(axis=1)]
+    return known[:: max(1, len(known) // _COLOURS_A_PERSON)]
+
+
+def _density(colours: Colours, palette: Colours) -> Array:
+    """Density (…, T) of colours (…, T, 3) given those of a surface, (…, C, 3), over that at one of them."""
+    return np.asarray(_ANY + (1 - _ANY) * likeness(colours, palette, _COLOUR_SD))
 
 
 class _Chain:

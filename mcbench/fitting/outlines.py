@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mcbench.body.model import BodyModel
 from mcbench.cameras.alignment import Similarity
+from mcbench.fitting.colours import Colours
 from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.contours import ContourFinder, SurfaceTopology
 from mcbench.fitting.depth_order import DepthOrder
@@ -38,8 +39,6 @@ REACHES_PX = (14, 8, 5)
 LIMB_LOST = 0.55
 #: Cost of being under the floor beyond which a limb is not where it is fitted.
 _DEEP_UNDER = 8.0
-#: Colours of each person that are kept for telling what is behind a limb.
-_COLOURS_A_PERSON = 60
 
 
 @dataclass(frozen=True)
@@ -145,17 +144,12 @@ class Look:
         own[person] = DepthOrder.of_people([surface], self.outlines.images.views, _CELL_PX).own[0]
         return replace(self, vertices=vertices, order=replace(self.order, own=own))
 
-    def colours(self) -> npt.NDArray[np.float32]:
-        """(N, 3) some of the colours of everybody's surfaces."""
-        found = []
-        for person, vertices in enumerate(self.vertices):
-            own = self._finder.colours(vertices, self.order, person)
-            known = own[np.isfinite(own).all(axis=1)]
-            found.append(known[:: max(1, len(known) // _COLOURS_A_PERSON)])
-        return np.concatenate(found)
+    def colours(self) -> list[Colours]:
+        """Everybody's, (S, 3) of the samples of the surface, NaN where unknown."""
+        return [self._finder.colours(vertices, self.order, person) for person, vertices in enumerate(self.vertices)]
 
     def limb_search(
-        self, person: int, energy: PersonEnergy, state: PersonState, joints: JointSet, colours: npt.NDArray[np.float32]
+        self, person: int, energy: PersonEnergy, state: PersonState, joints: JointSet, colours: Sequence[Colours]
     ) -> LimbSearch:
         """A search for limbs of a person; `joints` are what the keypoints of `energy` are, `colours` everybody's."""
         finder, floor = self._finder, self.outlines.floor
