@@ -10,24 +10,23 @@ and by what the keypoints say. A limb behind something costs and gains nothing t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.body.kinematics import joint_motions, levels
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
+from mcbench.cameras.triangulation import midpoints
 from mcbench.fitting.colours import Colours, likeness, sample_colours
 from mcbench.fitting.contours import ContourFinder
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
 from mcbench.fitting.gravity import Floor
-from mcbench.fitting.motion_ranges import smpl_ranges
-from mcbench.fitting.observations import view_weights
-from mcbench.fitting.priors import LIMIT_SOFTNESS, limit_excess
+from mcbench.fitting.limb_chain import LimbChain, LimbSurface, pose_cost, poses_from_prior, under_floor
+from mcbench.fitting.observations import PersonObservations, view_weights
 from mcbench.fitting.robust import geman_mcclure
 from mcbench.fitting.state import BodyState, PersonState, stacked
 from mcbench.joints import SMPL24, JointSet
@@ -35,14 +34,6 @@ from mcbench.joints import SMPL24, JointSet
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-#: Upper and lower joint of each limb, and the joint at its end.
-LIMBS = tuple(
-    tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
-    for joints in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
-    for side in ("left", "right")
-)
-#: Points of a limb's skin that are looked at.
-_SAMPLES = 60
 #: Poses drawn from the prior, and near the best one, round after round.
 _DRAWN, _NEARBY, _ROUNDS = 240, 40, 3
 _NEAR_RAD = 0.35
@@ -58,54 +49,12 @@ _BELIEVED, _APART_M = (1.0, 0.0, 1.0, 0.0, 1.0, 0.0), 0.15
 #: are told.
 _REACH_PX, _LEAST_RIM, _TRIED = 14, 25, 2
 _FACING = 0.3
-#: A limb may be this deep under the floor, m, as floor and body are known so well; and the standard deviation of more.
-_FLOOR_SLACK_M, _FLOOR_SD_M = 0.04, 0.02
-#: Turns of a lower joint from its least bend to its largest, and of the upper one about its bone, that are tried with
-#: the upper bone where it is.
-_BENDS, _TWISTS = 8, np.radians([-60.0, -40.0, -20.0, 0.0, 20.0, 40.0, 60.0])
+#: Poses that readings of two views tell: how many are tried, how far off the length of a bone may be, as a share, and
+#: the least angle between the lines of sight.
+_READ, _LENGTH_ERROR, _PARALLAX = 120, 0.15, np.radians(4.0)
 #: Colours of each person that are kept for telling what is behind a limb.
 _COLOURS_A_PERSON = 60
 _SEED = 20201120
-
-
-@dataclass(frozen=True)
-class LimbSurface:
-    """A limb's skin.
-
-    Attributes
-    ----------
-    joints : upper joint, lower joint, end. samples : (S,) vertices.
-    limb_vertices : (V,) bool, what moves with the limb.
-    """
-
-    joints: tuple[int, int, int]
-    samples: IntArray
-    limb_vertices: npt.NDArray[np.bool_]
-
-
-def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
-    """Left and right arm, left and right leg, in the order of `LIMBS`."""
-    found = []
-    for upper, lower, end in LIMBS:
-        below = _below(body.parents, upper)
-        own = body.skinning[:, below].sum(1) > 0.5
-        skin = np.flatnonzero(own & body.skin_mask)
-        order = np.random.default_rng(_SEED).permutation(len(skin))
-        share = body.vertex_area[skin][order]
-        # evenly by area: as many of a fine mesh's vertices as of a coarse one's
-        picks = np.searchsorted(np.cumsum(share), (np.arange(_SAMPLES) + 0.5) / _SAMPLES * share.sum())
-        samples = np.unique(skin[order][picks])
-        found.append(LimbSurface((upper, lower, end), samples, own))
-    return found
-
-
-def _below(parents: tuple[int, ...], joint: int) -> list[int]:
-    """A joint and all that hang on it."""
-    found = [joint]
-    for index in range(joint + 1, len(parents)):
-        if parents[index] in found:
-            found.append(index)
-    return found
 
 
 class LimbSearch:
@@ -143,18 +92,22 @@ class LimbSearch:
         views = finder.images.views
         self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
 
-    def search(self, limb: LimbSurface) -> list[BodyState]:
+    def search(self, limb: LimbSurface, mirrored: bool = True) -> list[BodyState]:
         """The body with the limb where the images show most of its outline, at most `_TRIED` places; none where that
         is no more than where it is, or its colours are not known.
 
         The candidates differ from each other and from where the limb is by `_APART_M` at the limb's end or middle.
+        Where the colours of the other side are not those of the limb (`mirrored`), a place is judged by colours alone
+        that it shows itself.
         """
-        colours = self._expected(limb)
-        palette = colours[self._finder.topology.near_samples[limb.samples]]
-        known = np.asarray(np.isfinite(palette).all(axis=-1))
-        if known.any(axis=1).mean() < 0.5:
-            return []
-        chain = _Chain(self._body, self._state.body, limb)
+        colours = self._expected(limb) if mirrored else None
+        palette = None
+        if colours is not None:
+            palette = colours[self._finder.topology.near_samples[limb.samples]]
+            known = np.asarray(np.isfinite(palette).all(axis=-1))
+            if known.any(axis=1).mean() < 0.5:
+                return []
+        chain = LimbChain(self._body, self._state.body, limb)
         behind = self._behind(limb)
         rng = np.random.default_rng(_SEED)
         present = np.stack([log_so3(self._state.body.rotations[joint]) for joint in limb.joints[:2]])
@@ -164,14 +117,16 @@ class LimbSearch:
             readings `believed` to count for so much."""
             turns = exp_so3(angles)
             points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
-            values = self._pixels(points, normals, palette, behind) + _prior(limb, angles)
-            values += believed * self._readings(limb, ends)
+            values = pose_cost(limb, angles) + believed * self._readings(limb, ends)
+            if palette is not None:
+                values += self._pixels(points, normals, palette, behind)
             if self._floor is not None:
                 values += under_floor(points, self._floor)
             return values, ends
 
         _, taken = judged(present[None], 0.0)
-        drawn = np.concatenate([_from_prior(rng, limb.joints, _DRAWN), chain.swung(self._state.body)])
+        poses = [poses_from_prior(rng, limb.joints, _DRAWN), chain.swung(self._state.body), self._read(limb, chain)]
+        drawn = np.concatenate(poses)
         by_images, ends = judged(drawn, 0.0)
         read = self._readings(limb, ends)
         found = [self._state.body]
@@ -190,8 +145,11 @@ class LimbSearch:
         order = np.argsort(-shares, kind="stable")
         return [found[index] for index in order if shares[index] > shares[0]][:_TRIED]
 
-    def _shares(self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: Colours) -> Array:
-        """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free."""
+    def _shares(self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: Colours | None) -> Array:
+        """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free.
+
+        Of the `colours` given, or of those that each shows where it is.
+        """
         vertices = self._body.forward(*stacked(bodies)).vertices
         shares = [
             self._finder.find(v, behind, 0, _REACH_PX, colours, limb.limb_vertices).share(least=_LEAST_RIM)
@@ -238,23 +196,55 @@ class LimbSearch:
             total -= self._view_weight[view] * np.bincount(pose, gain, minlength=len(points))
         return _PIXEL_WEIGHT * total
 
-    def _readings(self, limb: LimbSurface, ends: Array) -> Array:
-        """Cost (H,) of the readings of the limb's lower joint and end, which are at `ends` (H, 2, 3)."""
+    def _read(self, limb: LimbSurface, chain: LimbChain) -> Array:
+        """Poses (H, 2, 3) that two views each read, where bones have about the lengths that they have.
+
+        Views of somebody else's limb outvote those of the own one in all of them together, not in each two.
+        """
+        ends = [self._seen_by_two(single, offset) for single, offset in self._columns(limb)]
+        if len(ends) < 2:
+            return np.zeros((0, 2, 3))
+        places = np.stack(ends, axis=1)
+        bones = np.diff(places, axis=1, prepend=np.broadcast_to(chain.start, (len(places), 1, 3)))
+        ratio = np.linalg.norm(bones, axis=-1) / chain.lengths
+        possible = np.flatnonzero((np.abs(ratio - 1) < _LENGTH_ERROR).all(axis=1))
+        return chain.reaching(places[possible[:: max(1, -(-len(possible) // _READ))]], self._state.body)
+
+    def _seen_by_two(self, single: PersonObservations, offset: Array) -> Array:
+        """Where each two views (N, 3) see a joint that is `offset` from a keypoint; NaN where they do not tell."""
+        first, second = np.triu_indices(len(single), 1)
+        inverse = np.linalg.inv(single.K)
+        homogeneous = np.concatenate([single.pixels[:, 0], np.ones((len(single), 1))], axis=1)
+        turns = single.cam_from_world[:, :, :3]
+        rays = np.einsum("mba,mb->ma", turns, np.einsum("mab,mb->ma", inverse, homogeneous))
+        centres = -np.einsum("mba,mb->ma", turns, single.cam_from_world[:, :, 3])
+        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        seen = single.weight[:, 0] > 0
+        told = seen[first] & seen[second] & ((rays[first] * rays[second]).sum(1) < np.cos(_PARALLAX))
+        found = midpoints(centres[first], rays[first], centres[second], rays[second])
+        return np.where(told[:, None], found - offset, np.nan)
+
+    def _columns(self, limb: LimbSurface) -> list[tuple[PersonObservations, Array]]:
+        """Of the limb's lower joint and end, as far as they are read: the readings of their keypoints, and how far
+        these are from the joints now: what a detector takes for an elbow is no elbow."""
         energy, body = self._energy, self._state.body
-        total = np.zeros(len(ends))
         now = energy.points(self._state)
         joints = energy.body.evaluate(body.betas, body.rotations, body.transl, jacobian=False).joints
-        for place, joint in enumerate(limb.joints[1:]):
-            name = SMPL24.joints[joint]
-            if name not in self._joints.joints:
-                continue
-            column = self._joints.index(name)
-            # as far from the joint as it is now: what a detector takes for an elbow is no elbow
-            shifted = ends[:, place] + now[column] - joints[joint]
-            single = energy.observations.keypoints(np.array([column]))
-            residual, _, valid = project(shifted, single)  # (M, H, 2)
+        found = []
+        for joint in limb.joints[1:]:
+            if (name := SMPL24.joints[joint]) in self._joints.joints:
+                column = self._joints.index(name)
+                found.append((energy.observations.keypoints(np.array([column])), now[column] - joints[joint]))
+        return found
+
+    def _readings(self, limb: LimbSurface, ends: Array) -> Array:
+        """Cost (H,) of the readings of the limb's lower joint and end, which are at `ends` (H, 2, 3)."""
+        kernel = self._energy.kernel
+        total = np.zeros(len(ends))
+        for place, (single, offset) in enumerate(self._columns(limb)):
+            residual, _, valid = project(ends[:, place] + offset, single)  # (M, H, 2)
             squared = ((residual / single.sigma[..., None]) ** 2).sum(-1)
-            rho = np.where(valid, geman_mcclure(squared, energy.kernel)[0], energy.kernel**2)
+            rho = np.where(valid, geman_mcclure(squared, kernel)[0], kernel**2)
             total += 0.5 * (single.weight * rho).sum(0)
         return total
 
@@ -280,89 +270,3 @@ def _some(colours: Colours) -> Colours:
 def _density(colours: Colours, palette: Colours) -> Array:
     """Density (…, T) of colours (…, T, 3) given those of a surface, (…, C, 3), over that at one of them."""
     return np.asarray(_ANY + (1 - _ANY) * likeness(colours, palette, _COLOUR_SD))
-
-
-class _Chain:
-    """A limb that turns in its upper and lower joint, what is below the lower one rigid.
-
-    A point of the skin is, with the shares w of what does not move, of the upper joint U and of all that is below the
-    lower joint L, x = fixed + w_U (A_U (v - J_U) + t_U) + A_L y + w_L t_L, where y is constant.
-    """
-
-    def __init__(self, body: BodyModel, state: BodyState, limb: LimbSurface) -> None:
-        upper, lower, end = self._joints = limb.joints
-        rest = body.joint_template + body.joint_shapedirs @ state.betas
-        turned, moved = joint_motions(levels(body.parents), rest, state.rotations)
-        index = limb.samples
-        shaped = body.v_template[index] + body.shapedirs[index] @ state.betas
-        weights = body.skinning[index]
-        each = np.einsum("jab,vjb->vja", turned, shaped[:, None] - rest) + moved  # (S, J, 3)
-        below = _below(body.parents, lower)
-        others = np.array([j for j in range(len(rest)) if j != upper and j not in below])
-        self._fixed = np.einsum("vj,vja->va", weights[:, others], each[:, others]) + state.transl
-        self._upper_weight = weights[:, upper, None]
-        self._upper = shaped - rest[upper]
-        local = (each[:, below] - moved[lower]) @ turned[lower]
-        self._lower = np.einsum("vj,vja->va", weights[:, below], local)
-        self._lower_weight = weights[:, below].sum(1)[:, None]
-        self._parent = turned[body.parents[upper]]
-        self._start = moved[upper]
-        self._bone = rest[lower] - rest[upper]
-        self._last = (moved[end] - moved[lower]) @ turned[lower]
-        self._turned = turned[upper], turned[lower]
-        self._transl = state.transl
-
-    def swung(self, state: BodyState) -> Array:
-        """Axis-angles (B * T, 2, 3) of the upper and lower joint: the upper bone where it is, the lower one bent."""
-        upper, lower, _ = self._joints
-        axis = self._bone / np.linalg.norm(self._bone)
-        about = log_so3(state.rotations[upper] @ exp_so3(_TWISTS[:, None] * axis))
-        ranges = smpl_ranges()
-        low, high = ranges.low[lower - 1], ranges.high[lower - 1]
-        hinge = int((high - low).argmax())
-        bends = np.zeros((_BENDS, 3))
-        bends[:, hinge] = np.linspace(low[hinge], high[hinge], _BENDS)
-        pairs = [np.stack([turn, bend]) for turn in about for bend in bends]
-        return np.array(pairs)
-
-    def place(self, upper: Array, lower: Array, normals: Array) -> tuple[Array, Array, Array]:
-        """Points (H, S, 3), normals (H, S, 3), and the lower joint and the end (H, 2, 3), for turns (H, 3, 3) of the
-        upper and the lower joint; `normals` (S, 3) are those of the pose that the chain was made of."""
-        first = self._parent @ upper
-        second = first @ lower
-        elbow = self._start + first @ self._bone
-        points = (
-            self._fixed
-            + self._upper_weight * (self._upper @ first.swapaxes(1, 2) + self._start)
-            + self._lower @ second.swapaxes(1, 2)
-            + self._lower_weight * elbow[:, None]
-        )
-        lower_most = self._lower_weight[:, 0] > 0.5
-        by_upper = (normals @ self._turned[0]) @ first.swapaxes(1, 2)
-        by_lower = (normals @ self._turned[1]) @ second.swapaxes(1, 2)
-        ends = np.stack([elbow, elbow + second @ self._last], axis=1) + self._transl
-        return points, np.where(lower_most[:, None], by_lower, by_upper), ends
-
-
-def under_floor(points: Array, floor: Floor) -> Array:
-    """Cost (H,) of points (H, S, 3) of bodies under a floor."""
-    deepest = floor.height - (points @ floor.up).min(-1)
-    return np.asarray(0.5 * (np.maximum(deepest - _FLOOR_SLACK_M, 0) / _FLOOR_SD_M) ** 2)
-
-
-def _from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:
-    """Axis-angle (count, 2, 3) of the upper and the lower joint."""
-    rows = [joint - 1 for joint in joints[:2]]
-    ranges = smpl_ranges()
-    return np.asarray(rng.normal(ranges.mean[rows], 1.3 * ranges.deviation[rows], (count, 2, 3)))
-
-
-def _prior(limb: LimbSurface, angles: Array) -> Array:
-    """Cost (H,) of poses (H, 2, 3)."""
-    rows = [joint - 1 for joint in limb.joints[:2]]
-    ranges = smpl_ranges()
-    all_angles = np.tile(ranges.mean, (len(angles), 1, 1))
-    all_angles[:, rows] = angles
-    beyond = limit_excess(all_angles)[:, rows] / np.radians(LIMIT_SOFTNESS)
-    usual = (angles - ranges.mean[rows]) / ranges.deviation[rows]
-    return 0.5 * np.asarray((usual**2 + beyond**2).sum((1, 2)))

@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 
 #: A limb is put elsewhere where the images show so much more of its outline.
 _LIMB_FOUND = 0.12
-#: ... if so much of the limb on the other side is shown, whose colours it is known by.
+#: Where so much of the limb on the other side is shown, a limb is known by its colours.
 _PAIR_SHOWN = 0.4
 #: Times that limbs are looked for: one that is found shows what it hides.
 _ROUNDS = 2
@@ -52,14 +52,12 @@ def with_limbs_found(
             mine = shares[index]
             mine[look.limbs_under_floor(place)] = 0.0
             for number in _lost(mine, parts.get(index, [])):
-                if not mine[number ^ 1] >= _PAIR_SHOWN:
-                    continue
                 present = moved[index]
                 colours = look.colours() if colours is None else colours
                 energy = with_noise(present.energy, present.noise)
                 search = look.limb_search(place, energy, present.state, joints, colours)
                 best = LIMB_LOST if np.isnan(mine[number]) else mine[number] + _LIMB_FOUND
-                for body in search.search(outlines.limbs[number]):
+                for body in search.search(outlines.limbs[number], bool(mine[number ^ 1] >= _PAIR_SHOWN)):
                     there = replace(present, state=replace(present.state, body=body))
                     now, share = _limb_at(there, look, place, number, solver)
                     if share > best:

@@ -17,7 +17,8 @@ from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.furniture import Furniture
 from mcbench.fitting.gravity import Floor, floor_plane, lowest_points, up_from_bodies
-from mcbench.fitting.limb_search import LimbSearch, LimbSurface, limb_surfaces, under_floor
+from mcbench.fitting.limb_chain import LimbSurface, limb_surfaces, under_floor
+from mcbench.fitting.limb_search import LimbSearch
 from mcbench.fitting.scene_images import SceneImages
 from mcbench.fitting.state import BodyState, PersonState, stacked
 from mcbench.joints import JointSet
