@@ -40,14 +40,14 @@ def with_limbs_found(
     parts : of each person, those that are known. found : everybody's outlines. joints : what the body's own keypoints
         are.
     """
-    shares = {index: outline.limb_shares.copy() for index, outline in found.items() if outline.term is not None}
+    shares = {index: outline.limb_shares.copy() for index, outline in found.items()}
     others_moved = dict.fromkeys(people, True)
     for _ in range(_ROUNDS):
         look = outlines.before([person.state.body for person in people.values()])
         colours = None
         moved = dict(people)
         for place, index in enumerate(people):
-            if index not in shares or not others_moved[index]:
+            if not others_moved[index]:
                 continue
             mine = shares[index]
             mine[look.limbs_under_floor(place)] = 0.0

@@ -51,7 +51,7 @@ class Outline:
     term : for the person's energy; None where too little is seen, or what is seen is not to be trusted.
     share : of the points of the fitted rim, those at which the images show an outline; None where hardly any point is
         free of other people.
-    limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free, or without `term`.
+    limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free.
     """
 
     term: ContourTerm | None
@@ -122,9 +122,9 @@ class Look:
         vertices = self.vertices[person]
         readings = self._finder.find(vertices, self.order, person, reach)
         share = readings.share() if readings.tried >= _MIN_READINGS else None
-        if share is None or share < _LEAST_SHARE or len(readings) < _MIN_READINGS:
-            return Outline(None, share, np.full(len(self.outlines.limbs), np.nan))
         limb_shares = np.array([readings.share(limb.limb_vertices, _MIN_LIMB) for limb in self.outlines.limbs])
+        if share is None or share < _LEAST_SHARE or len(readings) < _MIN_READINGS:
+            return Outline(None, share, limb_shares)
         views = self.outlines.images.views
         term = ContourTerm.of_readings(readings, self.outlines.body, views, vertices.mean(0))
         return Outline(term, share, limb_shares)
