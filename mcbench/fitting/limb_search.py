@@ -44,10 +44,12 @@ _COLOUR_SD, _ANY, _BEHIND = 16.0, 0.04, 0.25
 _PIXEL_WEIGHT = 0.12
 #: How much the readings count for each candidate for one limb: they may be of another's. How far apart candidates are,
 #: metres.
-_BELIEVED, _APART_M = (1.0, 0.0, 1.0, 0.0, 1.0, 0.0), 0.15
+_BELIEVED, _APART_M = (1.0, 0.0, 1.0, 0.0, 1.0, 0.0), 0.10
 #: How far from a candidate its outline may be, px, how many points of its rim must be free, and how many candidates
 #: are told.
-_REACH_PX, _LEAST_RIM, _TRIED = 14, 25, 2
+_REACH_PX, _LEAST_RIM, _TRIED = 14, 25, 3
+#: Nothing has been fitted there yet, so less of an outline is shown than where the limb is: this share of it.
+_PROMISING = 0.6
 _FACING = 0.3
 #: Poses that readings of two views tell: how many are tried, how far off the length of a bone may be, as a share, and
 #: the least angle between the lines of sight.
@@ -143,7 +145,7 @@ class LimbSearch:
             found.append(replace(self._state.body, rotations=rotations))
         shares = self._shares(limb, found, behind, colours)
         order = np.argsort(-shares, kind="stable")
-        return [found[index] for index in order if shares[index] > shares[0]][:_TRIED]
+        return [found[index] for index in order if index and shares[index] > _PROMISING * shares[0]][:_TRIED]
 
     def _shares(self, limb: LimbSurface, bodies: list[BodyState], behind: DepthOrder, colours: Colours | None) -> Array:
         """Share of the limb's outline that the images show for each body; 0 where hardly any of it is free.

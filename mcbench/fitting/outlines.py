@@ -51,11 +51,13 @@ class Outline:
     term : for the person's energy; None where too little is seen, or what is seen is not to be trusted.
     share : of the points of the fitted rim, those at which the images show an outline; None where hardly any point is
         free of other people.
+    shown : at how many points they do.
     limb_shares : (4,) the same of the limbs (`LIMBS`); NaN where hardly any point of theirs is free.
     """
 
     term: ContourTerm | None
     share: float | None
+    shown: int
     limb_shares: Array
 
 
@@ -124,10 +126,10 @@ class Look:
         share = readings.share() if readings.tried >= _MIN_READINGS else None
         limb_shares = np.array([readings.share(limb.limb_vertices, _MIN_LIMB) for limb in self.outlines.limbs])
         if share is None or share < _LEAST_SHARE or len(readings) < _MIN_READINGS:
-            return Outline(None, share, limb_shares)
+            return Outline(None, share, len(readings), limb_shares)
         views = self.outlines.images.views
         term = ContourTerm.of_readings(readings, self.outlines.body, views, vertices.mean(0))
-        return Outline(term, share, limb_shares)
+        return Outline(term, share, len(readings), limb_shares)
 
     def limbs_under_floor(self, person: int) -> npt.NDArray[np.bool_]:
         """(4,) whether a person's limbs (`LIMBS`) reach deep under the floor; none does where no floor is known."""
