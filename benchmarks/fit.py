@@ -47,7 +47,7 @@ from mcbench.dataset.cameras_file import FrameCamera, SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.errors import McbenchError
 from mcbench.fitting.association import Track, associate
-from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, reprojection
+from mcbench.fitting.energy import PersonEnergy, PersonProblem, reprojection
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import STATURE, KeypointModel
 from mcbench.fitting.motion_ranges import smpl_ranges
@@ -99,10 +99,11 @@ class Task:
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The energy and its gradient by `x`, from the Jacobian that our solver reads, without normal equations."""
         state, energy, b = self.state(x), self.energy, len(self.start.body.betas)
-        body = evaluate(energy.body, state.body)
-        normals = reprojection(body.points + state.offsets, energy.observations, energy.kernel)
+        where = state.body.betas, state.body.rotations, state.body.transl, state.body.expression
+        points, d_points = energy.body.with_jacobian(*where)
+        normals = reprojection(points + state.offsets, energy.observations, energy.kernel)
         prior, by_prior, _ = energy.priors.linearise(state.body)
-        by_body = normals.gradient.ravel() @ body.d_points.reshape(-1, state.body.size) + by_prior
+        by_body = normals.gradient.ravel() @ d_points.reshape(-1, state.body.size) + by_prior
         turn = by_body[b : b + 72].reshape(24, 1, 3) @ right_jacobian(x[b : b + 72].reshape(24, 3))
         precision = np.repeat(energy.offset_sd, 3) ** -2.0
         offsets = state.offsets.ravel()

@@ -135,8 +135,7 @@ class SurfaceTopology:
 
 def _cover(body: BodyModel) -> tuple[IntArray, IntArray]:
     points = np.concatenate([body.v_template, body.v_template[body.faces].mean(1)])
-    cells = np.floor(points / _COVER_M).astype(np.int64)
-    chosen = np.sort(np.unique(cells, axis=0, return_index=True)[1])
+    chosen = _one_a_cell(points, _COVER_M)
     return chosen[chosen < body.n_vertices], chosen[chosen >= body.n_vertices] - body.n_vertices
 
 
@@ -157,10 +156,17 @@ def spread_vertices(body: BodyModel, count: int) -> IntArray:
     chosen = skin
     for _ in range(24):
         side = np.sqrt(low * high)
-        cells = np.floor(body.v_template[skin] / side).astype(np.int64)
-        chosen = skin[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+        chosen = skin[_one_a_cell(body.v_template[skin], side)]
         low, high = (side, high) if len(chosen) > count else (low, side)
     return chosen
+
+
+def _one_a_cell(points: Array, side: float) -> IntArray:
+    """Rising indices of the first of the points (N, D) in each cell of a grid."""
+    cells = np.floor(points / side).astype(np.int64)
+    cells -= cells.min(axis=0, initial=0)
+    key = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0, initial=0) + 1))
+    return np.sort(np.unique(key, return_index=True)[1])
 
 
 @dataclass(frozen=True)
@@ -236,8 +242,7 @@ class ContourFinder:
             if self.furniture is not None:
                 keep[keep] = ~self.furniture.hides(view, middle[keep], depth[keep])
             chosen = np.flatnonzero(keep)
-            cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
-            chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+            chosen = chosen[_one_a_cell(middle[chosen], _SPACING_PX)]
             found.append((edge[chosen], np.full(len(chosen), view), middle[chosen], normal[chosen], depth[chosen]))
         all_edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return all_edges, view_of, middles, normals, depths
