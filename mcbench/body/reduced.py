@@ -253,14 +253,13 @@ class ReducedBody:
         d_parts = a[self._j] @ sought.shape + self._pair_weight[:, None, None] * offset[self._j]
         d_points[:, :, :n_shapes] = (self._sum @ d_parts.reshape(len(d_parts), -1)).reshape(-1, 3, n_shapes)
         # A turn of joint i about itself moves what hangs on it: d = (A_i w) x (sum of parts - their weight t_i).
-        turn = np.empty((len(self._total), 3, len(sought.joints), 3))
+        turn = d_points[:, :, n_shapes:-3].reshape(len(d_points), 3, -1, 3)
         x, y, z = a[sought.joints].transpose(1, 0, 2)  # (T, 3) each: rows
         u, v, w = (lever.T[..., None] for lever in self._levers(posed, sought))
         turn[:, 0], turn[:, 1], turn[:, 2] = y * w - z * v, z * u - x * w, x * v - y * u
         if self._pose is not None:
             turned = np.flatnonzero(sought.joints > 0)
             turn[:, :, turned] += self._turn_by_pose_features(rotations, a[self._j])[:, :, sought.joints[turned] - 1]
-        d_points[:, :, n_shapes:-3] = turn.reshape(len(turn), 3, -1)
         d_points[:, :, -3:] = self._total[:, None, None] * np.eye(3)
         return d_points
 

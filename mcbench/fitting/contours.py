@@ -213,37 +213,39 @@ class ContourFinder:
         top, views = self.topology, self.images.views
         corners = vertices[top.faces]
         face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        offset = (face_normal * corners[:, 0]).sum(1)
+        offset = np.einsum("fx,fx->f", face_normal, corners[:, 0])
         edges, edge_faces = top.edge, top.edge_faces
         if part is not None:
             own = part[edges[:, 0]]
             edges, edge_faces = edges[own], edge_faces[own]
+        first_face, second_face = np.ascontiguousarray(edge_faces.T)
         found = []
         for view, (projection, center, size) in enumerate(
             zip(views.projection, views.centers, views.size, strict=True)
         ):
             facing = np.asarray(face_normal @ center > offset)
-            rim = np.flatnonzero(facing[edge_faces[:, 0]] != facing[edge_faces[:, 1]])
-            edge = edges[rim]
-            cam = vertices[edge] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
-            depth = cam[..., 2].mean(1)
-            ahead = (cam[..., 2] > 0.05).all(1)
-            edge, rim, cam, depth = edge[ahead], rim[ahead], cam[ahead], depth[ahead]
-            pixels = cam[..., :2] / cam[..., 2:]
-            middle = pixels.mean(1)
-            # outwards: across the line of sight, the surface's normal on the rim
-            across = face_normal[edge_faces[rim]].sum(1)
-            moved = across @ projection[:, :3].T
-            normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
-            normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+            rim = np.flatnonzero(facing[first_face] != facing[second_face])
+            ends = vertices[edges[rim]] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
+            ahead = np.minimum(ends[:, 0, 2], ends[:, 1, 2]) > 0.05
+            rim, ends = rim[ahead], ends[ahead]
+            depth = (ends[:, 0, 2] + ends[:, 1, 2]) / 2
+            pixels = ends[..., :2] / ends[..., 2:]
+            middle = (pixels[:, 0] + pixels[:, 1]) / 2
             border = reach + _MARGIN + 1
-            keep = ((middle > border) & (middle < size - border)).all(1)
-            keep[keep] = order.free_rim(person, view, middle[keep], normal[keep], depth[keep], _CLEAR_PX)
+            x, y = middle.T
+            chosen = np.flatnonzero((x > border) & (y > border) & (x < size[0] - border) & (y < size[1] - border))
+            rim, middle, depth = rim[chosen], middle[chosen], depth[chosen]
+            # outwards: across the line of sight, the surface's normal on the rim
+            moved = (face_normal[first_face[rim]] + face_normal[second_face[rim]]) @ projection[:, :3].T
+            normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
+            normal /= np.maximum(np.hypot(normal[:, 0], normal[:, 1]), 1e-12)[:, None]
+            keep = order.free_rim(person, view, middle, normal, depth, _CLEAR_PX)
             if self.furniture is not None:
                 keep[keep] = ~self.furniture.hides(view, middle[keep], depth[keep])
             chosen = np.flatnonzero(keep)
             chosen = chosen[_one_a_cell(middle[chosen], _SPACING_PX)]
-            found.append((edge[chosen], np.full(len(chosen), view), middle[chosen], normal[chosen], depth[chosen]))
+            view_of = np.full(len(chosen), view)
+            found.append((edges[rim[chosen]], view_of, middle[chosen], normal[chosen], depth[chosen]))
         all_edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return all_edges, view_of, middles, normals, depths
 

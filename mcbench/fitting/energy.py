@@ -177,14 +177,11 @@ class PersonEnergy:
         points *= shrink
         normals = reprojection(points + state.offsets + state.body.transl, self.observations, self.kernel)
         n, last = body.size, int(with_scale)
-        jacobian = np.empty((*points.shape, by_body.shape[-1] + last))
-        moved = jacobian[..., : by_body.shape[-1]]
-        np.multiply(by_body, shrink, out=moved)
-        moved[..., -3:] = np.eye(3)  # transl is in the views' world
+        by_body *= shrink
+        by_body[..., -3:] = np.eye(3)  # transl is in the views' world
+        jacobian = np.concatenate([by_body, -points[..., None]], axis=-1) if with_scale else by_body
         gradient, hessian = np.zeros(n + last), np.zeros((n + last, n + last))
         value, gradient[:n], hessian[:n, :n] = self.priors.linearise(body)
-        if with_scale:
-            jacobian[..., -1] = -points
         if self.contours is not None:
             outline = self.contours.linearise(body, shrink, active)
             value += outline.value
