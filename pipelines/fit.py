@@ -6,6 +6,7 @@ with its 90 % interval, the similarity from the `sfm` stage's world, gravity, an
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,16 @@ def run(context: StageContext[FitSettings]) -> dict[str, Any]:
         raise Rejected("no detections", reason="no_detections")
 
     context.progress(0, 3, "association")
-    tracks = associate(views, detections)
+    with ThreadPoolExecutor(1) as aside:
+        source = Source.load(context.inputs["source"])
+        reading = aside.submit(_images, source, views, detections, settings.outline_views)
+        tracks = associate(views, detections)
+        images = reading.result()
     if not tracks:
         raise Rejected("no detections agree on a person", reason="no_tracks")
     body = load_body(settings.body or default_body(detections.keypoint_set))
     keypoints = _keypoint_model(body, detections.keypoint_set, settings)
     fitter = SceneFitter(ReducedBody(body, keypoints.regressor), keypoints, settings, body)
-    images = _images(Source.load(context.inputs["source"]), views, detections, settings.outline_views)
     points = _sparse_points(context.inputs["sfm"])
     outlines = None if images is None else Outlines.of_body(body, images, points)
 
@@ -318,4 +322,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 25, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 26, ("source", "sfm", "detect"), FitSettings, run, _resources)

@@ -54,6 +54,41 @@ class _PosedPairs:
     parts: Array
 
 
+@dataclass(frozen=True)
+class _Sought:
+    """Some of a body's unknowns: S of shape and expression, the turns of T joints, translation.
+
+    Attributes
+    ----------
+    shape : (P, 3, S), joint_shape : (J, 3, S) what shapes do to moments and to joints at rest.
+    joints : (T,) rising. above : for each the place among them of the nearest above it, -1 where there is none.
+    hanging : (T K, P) sparse, adds up the pairs that hang on each joint and on none below it, a keypoint.
+    weight : (T, K) of all that hangs on a joint.
+    """
+
+    shape: Array
+    joint_shape: Array
+    joints: npt.NDArray[np.int64]
+    above: list[int]
+    hanging: sparse.csr_matrix
+    weight: Array
+
+    @property
+    def n_shapes(self) -> int:
+        return int(self.shape.shape[-1])
+
+    @property
+    def n(self) -> int:
+        return self.n_shapes + 3 * len(self.joints) + 3
+
+    def gathered(self, hung: Array) -> Array:
+        """From what hangs on each joint alone, (T, …), to what hangs on it and on those below it (in place)."""
+        for joint in range(len(self.above) - 1, 0, -1):
+            if self.above[joint] >= 0:
+                hung[self.above[joint]] += hung[joint]
+        return hung
+
+
 class ReducedBody:
     """Keypoints and joints of a body model as functions of shape, expression, pose and place.
 
@@ -85,26 +120,20 @@ class ReducedBody:
         self._index(regressor.shape[0])
 
     def _index(self, n_keypoints: int) -> None:
-        """What follows from the pairs: how they add up to keypoints, and which turns move these."""
+        """What follows from the pairs: how they add up to keypoints."""
         count = len(self._k)
         ones, pairs = np.ones(count), np.arange(count)
         self._sum = sparse.csr_matrix((ones, (self._k, pairs)), shape=(n_keypoints, count))
         self._total = self._sum @ self._pair_weight
-        # A pair's joint and all above it move its keypoint: the movers, (keypoint, joint), and what hangs on each.
+        self._weights = sparse.csr_matrix((self._pair_weight, (self._k, self._j)), shape=(n_keypoints, self.n_joints))
+        # joints, and those above them that move them
         above: list[list[int]] = []
         for parent in self.parents:
             above.append([len(above), *(above[parent] if parent >= 0 else [])])
-        depth = np.array([len(joints) for joints in above], dtype=np.int64)[self._j]
-        pair = np.repeat(pairs, depth)
-        mover = np.array([joint for j in self._j for joint in above[j]], dtype=np.int64)
-        key, place = np.unique(self._k[pair] * self.n_joints + mover, return_inverse=True)
-        self._mover_k, self._mover_j = key // self.n_joints, key % self.n_joints
-        self._hanging = sparse.csr_matrix((np.ones(len(pair)), (place, pair)), shape=(len(key), count))
-        self._mover_weight = self._hanging @ self._pair_weight
-        # joints, and those above them that move them
         self._moved = np.repeat(np.arange(self.n_joints), [len(joints) for joints in above])
         self._moving = np.array([joint for joints in above for joint in joints], dtype=np.int64)
         self._levels = levels(self.parents)
+        self._known_sought: dict[bytes, _Sought] = {}
 
     def keypoints(self, chosen: npt.NDArray[np.int64]) -> ReducedBody:
         """The same body with the keypoints `chosen` (L,) of its K."""
@@ -142,36 +171,40 @@ class ReducedBody:
         """
         rotations, transl = np.asarray(rotations), np.asarray(transl)
         posed = self._pose_pairs(np.asarray(betas), rotations, expression)
-        a, t, weight = posed.turns, posed.places, self._pair_weight
+        a, t = posed.turns, posed.places
         points = self._points(posed, transl)
-        joints = t + transl
         if not jacobian:
-            return Reduced(points, joints, None, None)
-
-        n_points, n_shape, n_joints, n = len(points), self._shape.shape[-1], self.n_joints, self.size
-        turns = slice(n_shape, n - 3)
-        d_t = self._d_joints_by_shape(a)
-        d_points = np.zeros((n_points, 3, n))
+            return Reduced(points, t + transl, None, None)
+        sought, n_joints, n = self._sought(None), self.n_joints, self.size
+        d_points = self._d_points(posed, rotations, sought)
+        d_points[self._unknown] = np.nan
         d_joints = np.zeros((n_joints, 3, n))
-        d_joints[:, :, :n_shape] = d_t
-        a_pair, d_offset = a[self._j], d_t - a @ self._joint_shape
-        d_parts = a_pair @ self._shape + weight[:, None, None] * d_offset[self._j]
-        d_points[:, :, :n_shape] = (self._sum @ d_parts.reshape(len(weight), -1)).reshape(n_points, 3, n_shape)
-
-        # A turn of joint i about itself moves what hangs on it: d = (A_i w) x (sum of parts - their weight t_i).
-        turn = np.zeros((n_points, 3, n_joints, 3))
-        turn[self._mover_k, :, self._mover_j] = _crossed(a[self._mover_j], self._lever(posed))
-        if self._pose is not None:
-            turn[:, :, 1:] += self._turn_by_pose_features(rotations, a_pair)
-        d_points[:, :, turns] = turn.reshape(n_points, 3, -1)
+        d_joints[:, :, : sought.n_shapes] = self._d_joints_by_shape(a, sought)
         i, j = self._moving, self._moved
         joint_turn = np.zeros((n_joints, 3, n_joints, 3))
         joint_turn[j, :, i] = _crossed(a[i], t[j] - t[i])
-        d_joints[:, :, turns] = joint_turn.reshape(n_joints, 3, -1)
-        d_points[:, :, n - 3 :] = self._total[:, None, None] * np.eye(3)
+        d_joints[:, :, sought.n_shapes : n - 3] = joint_turn.reshape(n_joints, 3, -1)
         d_joints[:, :, n - 3 :] = np.eye(3)
-        d_points[self._unknown] = np.nan
-        return Reduced(points, joints, d_points, d_joints)
+        return Reduced(points, t + transl, d_points, d_joints)
+
+    def with_jacobian(
+        self,
+        betas: Array,
+        rotations: Array,
+        transl: Array,
+        expression: Array | None,
+        unknowns: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[Array, Array]:
+        """Keypoints (K, 3), zeros for those that the body does not have, and their derivatives (K, 3, u) by some of the
+        parameters.
+
+        unknowns : (u,) rising, with all three of a joint's turn or none, and those of translation; None: all.
+        """
+        rotations = np.asarray(rotations)
+        posed = self._pose_pairs(np.asarray(betas), rotations, expression)
+        points = self._points(posed, np.asarray(transl))
+        points[self._unknown] = 0.0
+        return points, self._d_points(posed, rotations, self._sought(unknowns))
 
     def along(
         self,
@@ -180,32 +213,91 @@ class ReducedBody:
         transl: Array,
         expression: Array | None,
         direction: Callable[[Array], Array],
+        unknowns: npt.NDArray[np.int64] | None = None,
     ) -> tuple[Array, Array]:
-        """Keypoints (K, 3), and the derivatives (K, n) of their coordinates along a direction each.
+        """Keypoints (K, 3), and the derivatives (K, u) of their coordinates along a direction each.
 
-        direction : from the keypoints (K, 3) to their directions (K, 3), of any length.
+        direction : from the keypoints (K, 3) to their directions (K, 3), of any length. unknowns : as in
+            `with_jacobian`.
         """
         rotations, transl = np.asarray(rotations), np.asarray(transl)
-        posed = self._pose_pairs(np.asarray(betas), rotations, expression)
+        posed, sought = self._pose_pairs(np.asarray(betas), rotations, expression), self._sought(unknowns)
         points = self._points(posed, transl)
         by = direction(points)
-        n_shape, n = self._shape.shape[-1], self.size
-        rows = np.zeros((len(points), n))
-        a_pair, by_pair = posed.turns[self._j], by[self._k]
-        d_offset = self._d_joints_by_shape(posed.turns) - posed.turns @ self._joint_shape
-        by_shape = (by_pair[:, None] @ a_pair @ self._shape)[:, 0]
-        by_shape += self._pair_weight[:, None] * (by_pair[:, None] @ d_offset[self._j])[:, 0]
-        rows[:, :n_shape] = self._sum @ by_shape
+        n_shapes, turns = sought.n_shapes, posed.turns
+        rows = np.empty((sought.n, len(points)))
+        local = np.einsum("pxy,px->py", turns[self._j], by[self._k])
+        by_shape = self._sum @ np.einsum("px,pxs->ps", local, sought.shape)
+        offset = self._d_joints_by_shape(turns, sought) - turns @ sought.joint_shape
+        for axis in range(3):
+            by_shape += by[:, axis, None] * (self._weights @ offset[:, axis])
+        rows[:n_shapes] = by_shape.T
         # b . ((A w) x l) = w . A^T (l x b)
-        pulled = np.cross(self._lever(posed), by[self._mover_k])
-        turn = np.zeros((len(points), self.n_joints, 3))
-        turn[self._mover_k, self._mover_j] = (pulled[:, None] @ posed.turns[self._mover_j])[:, 0]
+        (u, v, w), (x, y, z) = self._levers(posed, sought), by.T
+        pulled = np.stack([v * z - w * y, w * x - u * z, u * y - v * x], axis=1)
+        turn = turns[sought.joints].transpose(0, 2, 1) @ pulled
         if self._pose is not None:
-            turn[:, 1:] += np.einsum("kx,kxjc->kjc", by, self._turn_by_pose_features(rotations, a_pair))
-        rows[:, n_shape : n - 3] = turn.reshape(len(points), -1)
-        rows[:, n - 3 :] = self._total[:, None] * by
-        rows[self._unknown] = np.nan
-        return points, rows
+            by_pose = np.einsum("kx,kxjc->jck", by, self._turn_by_pose_features(rotations, turns[self._j]))
+            turned = sought.joints > 0
+            turn[turned] += by_pose[sought.joints[turned] - 1]
+        rows[n_shapes:-3] = turn.reshape(-1, len(points))
+        rows[-3:] = self._total * by.T
+        rows[:, self._unknown] = np.nan
+        return points, rows.T
+
+    def _d_points(self, posed: _PosedPairs, rotations: Array, sought: _Sought) -> Array:
+        """Derivatives (K, 3, u) of the keypoints; zeros for those that the body does not have."""
+        a, n_shapes = posed.turns, sought.n_shapes
+        d_points = np.empty((len(self._total), 3, sought.n))
+        offset = self._d_joints_by_shape(a, sought) - a @ sought.joint_shape
+        d_parts = a[self._j] @ sought.shape + self._pair_weight[:, None, None] * offset[self._j]
+        d_points[:, :, :n_shapes] = (self._sum @ d_parts.reshape(len(d_parts), -1)).reshape(-1, 3, n_shapes)
+        # A turn of joint i about itself moves what hangs on it: d = (A_i w) x (sum of parts - their weight t_i).
+        turn = d_points[:, :, n_shapes:-3].reshape(len(d_points), 3, -1, 3)
+        x, y, z = a[sought.joints].transpose(1, 0, 2)  # (T, 3) each: rows
+        u, v, w = (lever.T[..., None] for lever in self._levers(posed, sought))
+        turn[:, 0], turn[:, 1], turn[:, 2] = y * w - z * v, z * u - x * w, x * v - y * u
+        if self._pose is not None:
+            turned = np.flatnonzero(sought.joints > 0)
+            turn[:, :, turned] += self._turn_by_pose_features(rotations, a[self._j])[:, :, sought.joints[turned] - 1]
+        d_points[:, :, -3:] = self._total[:, None, None] * np.eye(3)
+        return d_points
+
+    def _sought(self, unknowns: npt.NDArray[np.int64] | None) -> _Sought:
+        """What is to be known for derivatives by some unknowns."""
+        key = b"all" if unknowns is None else unknowns.tobytes()
+        if key not in self._known_sought:
+            chosen = np.arange(self.size) if unknowns is None else unknowns
+            self._known_sought[key] = self._seeking(chosen)
+        return self._known_sought[key]
+
+    def _seeking(self, unknowns: npt.NDArray[np.int64]) -> _Sought:
+        n_shapes, n_keypoints = self._shape.shape[-1], len(self._total)
+        shapes = unknowns[unknowns < n_shapes]
+        joints = np.unique((unknowns[len(shapes) : -3] - n_shapes) // 3)
+        if len(unknowns) != len(shapes) + 3 * len(joints) + 3 or unknowns[-3] != self.size - 3:
+            raise ValueError("some of a joint's turn is sought, not all, or translation is not")
+        nearest = np.full(self.n_joints, -1)
+        above: list[int] = []
+        for joint, parent in enumerate(self.parents):
+            nearest[joint] = nearest[parent] if parent >= 0 else -1
+            if len(above) < len(joints) and joint == joints[len(above)]:
+                above.append(int(nearest[joint]))
+                nearest[joint] = len(above) - 1
+        pairs = np.flatnonzero(nearest[self._j] >= 0)
+        place = nearest[self._j[pairs]] * n_keypoints + self._k[pairs]
+        shape = len(joints) * n_keypoints, len(self._k)
+        hanging = sparse.csr_matrix((np.ones(len(pairs)), (place, pairs)), shape=shape)
+        sought = _Sought(
+            np.ascontiguousarray(self._shape[..., shapes]),
+            np.ascontiguousarray(self._joint_shape[..., shapes]),
+            joints,
+            above,
+            hanging,
+            (hanging @ self._pair_weight).reshape(len(joints), n_keypoints),
+        )
+        sought.gathered(sought.weight)
+        return sought
 
     def _pose_pairs(self, betas: Array, rotations: Array, expression: Array | None) -> _PosedPairs:
         shape = betas
@@ -225,16 +317,20 @@ class ReducedBody:
         points[self._unknown] = np.nan
         return np.asarray(points)
 
-    def _lever(self, posed: _PosedPairs) -> Array:
-        """Of every mover, from its joint to what hangs on it, times the weight of that: (N, 3)."""
-        return np.asarray(self._hanging @ posed.parts - self._mover_weight[:, None] * posed.places[self._mover_j])
+    def _levers(self, posed: _PosedPairs, sought: _Sought) -> Array:
+        """From each joint to what hangs on it, times the weight of that: (3, T, K)."""
+        hung = np.ascontiguousarray((sought.hanging @ posed.parts).T).reshape(3, len(sought.joints), -1)
+        sought.gathered(hung.swapaxes(0, 1))
+        hung -= posed.places[sought.joints].T[..., None] * sought.weight
+        return hung
 
-    def _d_joints_by_shape(self, a: Array) -> Array:
-        """Derivative (J, 3, B + E) of the joints' positions by betas and expression."""
-        d_t = np.empty_like(self._joint_shape)
-        d_t[0] = self._joint_shape[0]
+    def _d_joints_by_shape(self, a: Array, sought: _Sought) -> Array:
+        """Derivative (J, 3, S) of the joints' positions by betas and expression."""
+        by_shape = sought.joint_shape
+        d_t = np.empty_like(by_shape)
+        d_t[0] = by_shape[0]
         for j, p in self._levels:
-            d_t[j] = d_t[p] + a[p] @ (self._joint_shape[j] - self._joint_shape[p])
+            d_t[j] = d_t[p] + a[p] @ (by_shape[j] - by_shape[p])
         return d_t
 
     def _turn_by_pose_features(self, rotations: Array, a_pair: Array) -> Array:

@@ -89,6 +89,17 @@ class Views:
         """Pixels (..., 2) of a view's image to undistorted pixels."""
         return self.cameras[view].undistort(pixels)
 
+    def undistort_each(self, view: npt.NDArray[np.int64], pixels: npt.ArrayLike) -> Array:
+        """Pixels (N, ..., 2), each of the image of its own view (N,), to undistorted pixels."""
+        pixels = np.asarray(pixels, dtype=np.float64)
+        undistorted = np.empty_like(pixels)
+        taken_by: dict[Camera, list[int]] = {}
+        for row, index in enumerate(view):
+            taken_by.setdefault(self.cameras[int(index)], []).append(row)
+        for camera, rows in taken_by.items():  # of a video, all views are one camera's
+            undistorted[rows] = camera.undistort(pixels[rows])
+        return undistorted
+
     def select(self, chosen: npt.NDArray[np.int64]) -> Views:
         """Some of the views, `chosen` (N,) indices, rising."""
         cameras = tuple(self.cameras[int(view)] for view in chosen)

@@ -73,10 +73,7 @@ class Observations:
         view = views.of_frames(detections.frame)
         row = np.flatnonzero((view >= 0) & ((weight[:, body] > 0).sum(axis=1) >= settings.min_joints))
         view, weight = view[row], weight[row].astype(np.float64)
-        xy = np.full((len(row), len(joints), 2), np.nan)
-        for v in np.unique(view):
-            here = np.flatnonzero(view == v)
-            xy[here] = views.undistort(int(v), detections.keypoints[row[here]])
+        xy = views.undistort_each(view, detections.keypoints[row])
         weight[~np.isfinite(xy).all(axis=-1)] = 0.0
         return cls(
             views,

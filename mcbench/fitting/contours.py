@@ -135,8 +135,7 @@ class SurfaceTopology:
 
 def _cover(body: BodyModel) -> tuple[IntArray, IntArray]:
     points = np.concatenate([body.v_template, body.v_template[body.faces].mean(1)])
-    cells = np.floor(points / _COVER_M).astype(np.int64)
-    chosen = np.sort(np.unique(cells, axis=0, return_index=True)[1])
+    chosen = _one_a_cell(points, _COVER_M)
     return chosen[chosen < body.n_vertices], chosen[chosen >= body.n_vertices] - body.n_vertices
 
 
@@ -157,10 +156,17 @@ def spread_vertices(body: BodyModel, count: int) -> IntArray:
     chosen = skin
     for _ in range(24):
         side = np.sqrt(low * high)
-        cells = np.floor(body.v_template[skin] / side).astype(np.int64)
-        chosen = skin[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
+        chosen = skin[_one_a_cell(body.v_template[skin], side)]
         low, high = (side, high) if len(chosen) > count else (low, side)
     return chosen
+
+
+def _one_a_cell(points: Array, side: float) -> IntArray:
+    """Rising indices of the first of the points (N, D) in each cell of a grid."""
+    cells = np.floor(points / side).astype(np.int64)
+    cells -= cells.min(axis=0, initial=0)
+    key = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0, initial=0) + 1))
+    return np.sort(np.unique(key, return_index=True)[1])
 
 
 @dataclass(frozen=True)
@@ -207,38 +213,39 @@ class ContourFinder:
         top, views = self.topology, self.images.views
         corners = vertices[top.faces]
         face_normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        offset = (face_normal * corners[:, 0]).sum(1)
+        offset = np.einsum("fx,fx->f", face_normal, corners[:, 0])
         edges, edge_faces = top.edge, top.edge_faces
         if part is not None:
             own = part[edges[:, 0]]
             edges, edge_faces = edges[own], edge_faces[own]
+        first_face, second_face = np.ascontiguousarray(edge_faces.T)
         found = []
         for view, (projection, center, size) in enumerate(
             zip(views.projection, views.centers, views.size, strict=True)
         ):
             facing = np.asarray(face_normal @ center > offset)
-            rim = np.flatnonzero(facing[edge_faces[:, 0]] != facing[edge_faces[:, 1]])
-            edge = edges[rim]
-            cam = vertices[edge] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
-            depth = cam[..., 2].mean(1)
-            ahead = (cam[..., 2] > 0.05).all(1)
-            edge, rim, cam, depth = edge[ahead], rim[ahead], cam[ahead], depth[ahead]
-            pixels = cam[..., :2] / cam[..., 2:]
-            middle = pixels.mean(1)
-            # outwards: across the line of sight, the surface's normal on the rim
-            across = face_normal[edge_faces[rim]].sum(1)
-            moved = across @ projection[:, :3].T
-            normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
-            normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+            rim = np.flatnonzero(facing[first_face] != facing[second_face])
+            ends = vertices[edges[rim]] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
+            ahead = np.minimum(ends[:, 0, 2], ends[:, 1, 2]) > 0.05
+            rim, ends = rim[ahead], ends[ahead]
+            depth = (ends[:, 0, 2] + ends[:, 1, 2]) / 2
+            pixels = ends[..., :2] / ends[..., 2:]
+            middle = (pixels[:, 0] + pixels[:, 1]) / 2
             border = reach + _MARGIN + 1
-            keep = ((middle > border) & (middle < size - border)).all(1)
-            keep[keep] = order.free_rim(person, view, middle[keep], normal[keep], depth[keep], _CLEAR_PX)
+            x, y = middle.T
+            chosen = np.flatnonzero((x > border) & (y > border) & (x < size[0] - border) & (y < size[1] - border))
+            rim, middle, depth = rim[chosen], middle[chosen], depth[chosen]
+            # outwards: across the line of sight, the surface's normal on the rim
+            moved = (face_normal[first_face[rim]] + face_normal[second_face[rim]]) @ projection[:, :3].T
+            normal = (moved[:, :2] - middle * moved[:, 2:]) / depth[:, None]
+            normal /= np.maximum(np.hypot(normal[:, 0], normal[:, 1]), 1e-12)[:, None]
+            keep = order.free_rim(person, view, middle, normal, depth, _CLEAR_PX)
             if self.furniture is not None:
                 keep[keep] = ~self.furniture.hides(view, middle[keep], depth[keep])
             chosen = np.flatnonzero(keep)
-            cells = np.floor(middle[chosen] / _SPACING_PX).astype(np.int64)
-            chosen = chosen[np.sort(np.unique(cells, axis=0, return_index=True)[1])]
-            found.append((edge[chosen], np.full(len(chosen), view), middle[chosen], normal[chosen], depth[chosen]))
+            chosen = chosen[_one_a_cell(middle[chosen], _SPACING_PX)]
+            view_of = np.full(len(chosen), view)
+            found.append((edges[rim[chosen]], view_of, middle[chosen], normal[chosen], depth[chosen]))
         all_edges, view_of, middles, normals, depths = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return all_edges, view_of, middles, normals, depths
 

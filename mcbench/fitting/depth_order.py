@@ -17,6 +17,8 @@ Array = npt.NDArray[np.float64]
 _SLACK_M = 0.06
 #: ... and this much nearer, a point inside a body.
 _DEEP_M = 0.15
+#: Nothing is nearer to a camera, metres.
+_NEAREST_M = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ def at_pixels(grid: npt.NDArray[np.float32], pixels: Array, cell: int) -> npt.ND
 def splat(points: Array, projection: Array, size: Array, cell: int) -> npt.NDArray[np.float32]:
     """Least depth of the points in each cell, gaps of a cell closed."""
     columns, rows = (int(length) // cell + 1 for length in size)
-    cam = points @ projection[:, :3].T + projection[:, 3]
-    cam = cam[cam[:, 2] > 0.05]
-    at = (cam[:, :2] / cam[:, 2:] / cell).astype(np.int64)
-    inside = (cam[:, :2] >= 0).all(1) & (at[:, 0] < columns) & (at[:, 1] < rows)
+    x, y, depth = projection[:, :3] @ points.T + projection[:, 3:]
+    ahead = np.maximum(depth, _NEAREST_M)
+    column, row = (x / (ahead * cell)).astype(np.int64), (y / (ahead * cell)).astype(np.int64)
+    inside = (depth > _NEAREST_M) & (x >= 0) & (y >= 0) & (column < columns) & (row < rows)
     grid = np.full(rows * columns, np.inf, dtype=np.float32)
-    np.minimum.at(grid, at[inside, 1] * columns + at[inside, 0], cam[inside, 2].astype(np.float32))
+    np.minimum.at(grid, row[inside] * columns + column[inside], depth[inside].astype(np.float32))
     return np.asarray(cv2.erode(grid.reshape(rows, columns), np.ones((3, 3))))

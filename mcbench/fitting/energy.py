@@ -33,23 +33,6 @@ _UPPER = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """A body's keypoints (K, 3) and joints (J, 3) with their derivatives (…, 3, n); zeros for unknown keypoints."""
-
-    points: Array
-    joints: Array
-    d_points: Array
-    d_joints: Array
-
-
-def evaluate(body: ReducedBody, state: BodyState) -> Evaluated:
-    """The body in a state. Keypoints that it does not have are never observed: zeros in their place do no harm."""
-    reduced = body.evaluate(state.betas, state.rotations, state.transl, expression=state.expression)
-    assert reduced.d_points is not None and reduced.d_joints is not None
-    return Evaluated(np.nan_to_num(reduced.points), reduced.joints, np.nan_to_num(reduced.d_points), reduced.d_joints)
-
-
-@dataclass(frozen=True)
 class PointNormals:
     """Quadratic model of the reprojection energy over points (K, 3): value, gradient (..., 3), hessian (..., 3, 3)."""
 
@@ -188,27 +171,25 @@ class PersonEnergy:
 
     def linearise(self, state: PersonState, log_scale: float, with_scale: bool) -> OffsetSystem:
         """The quadratic model over the body's active unknowns, the log-scale if asked for, and then the offsets."""
-        at_origin = evaluate(self.body, replace(state.body, transl=np.zeros(3)))
+        body, active = state.body, self.active
         shrink = np.exp(-log_scale)
-        points = at_origin.points * shrink
+        points, by_body = self.body.with_jacobian(body.betas, body.rotations, np.zeros(3), body.expression, active)
+        points *= shrink
         normals = reprojection(points + state.offsets + state.body.transl, self.observations, self.kernel)
-        n, last = state.body.size, int(with_scale)
-        jacobian = np.empty((*points.shape, n + last))
-        jacobian[..., : n - 3] = at_origin.d_points[..., : n - 3] * shrink
-        jacobian[..., n - 3 : n] = np.eye(3)  # transl is in the views' world
+        n, last = body.size, int(with_scale)
+        by_body *= shrink
+        by_body[..., -3:] = np.eye(3)  # transl is in the views' world
+        jacobian = np.concatenate([by_body, -points[..., None]], axis=-1) if with_scale else by_body
         gradient, hessian = np.zeros(n + last), np.zeros((n + last, n + last))
-        value, gradient[:n], hessian[:n, :n] = self.priors.linearise(state.body)
-        if with_scale:
-            jacobian[..., n] = -points
+        value, gradient[:n], hessian[:n, :n] = self.priors.linearise(body)
         if self.contours is not None:
-            outline = self.contours.linearise(state.body, shrink)
+            outline = self.contours.linearise(body, shrink, active)
             value += outline.value
             gradient += outline.gradient[: n + last]
             hessian += outline.hessian[: n + last, : n + last]
-        if self.active is not None:
-            chosen = self.active if not with_scale else np.append(self.active, n)
-            jacobian, gradient = jacobian[..., chosen], gradient[chosen]
-            hessian = hessian[np.ix_(chosen, chosen)]
+        if active is not None:
+            chosen = active if not with_scale else np.append(active, n)
+            gradient, hessian = gradient[chosen], hessian[np.ix_(chosen, chosen)]
         precision = self.offset_sd**-2.0
         value += normals.value + 0.5 * float(precision @ (state.offsets**2).sum(1))
         return OffsetSystem(

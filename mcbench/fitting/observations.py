@@ -179,11 +179,7 @@ def observe(
     flip = np.array(joint_set(keypoints.keypoint_set).flip)
     raw[flipped], score[flipped] = raw[flipped][:, flip], score[flipped][:, flip]
     known = np.isfinite(raw).all(-1) & (score >= min_score) & keypoints.known
-    pixels = np.zeros_like(raw)
-    for i, v in enumerate(view):
-        if known[i].any():
-            pixels[i, known[i]] = views.undistort(int(v), raw[i, known[i]])
-
+    pixels = np.where(known[..., None], views.undistort_each(view, np.where(known[..., None], raw, 0.0)), 0.0)
     depth = np.maximum((cam_from_world[:, :, :3] @ centre + cam_from_world[:, :, 3])[:, 2], 1e-6)
     focal = np.sqrt(K[:, 0, 0] * K[:, 1, 1])
     size_px = focal * STATURE / scale / depth

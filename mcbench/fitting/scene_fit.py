@@ -33,7 +33,7 @@ from mcbench.fitting.part_fit import PartFit
 from mcbench.fitting.person_energies import PersonEnergies
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.reconsidering import Reconsidering
-from mcbench.fitting.scene_scale import SceneScale, log_correction
+from mcbench.fitting.scene_scale import SceneScale, corrected
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.starts import Starts
 from mcbench.fitting.state import BodyState
@@ -152,10 +152,10 @@ class SceneFitter:
         rough = views.transformed(_scaling(first))
         alone = {i: self._fit_alone(rough, detections, track, first) for i, track in enumerate(tracks)}
         solved = {index: person for index, person in alone.items() if person is not None}
-        settled = SceneScale.known() if metric else SceneScale.settled(solved, limit)
+        settled = SceneScale.known(solved) if metric else SceneScale.settled(solved, limit)
         scale = first * float(np.exp(settled.log_scale))
         world = views.transformed(_scaling(scale))
-        people = {index: self._solver.grown(person, scale / first) for index, person in solved.items()}
+        people = {index: self._solver.grown(person, scale / first) for index, person in settled.people.items()}
         people = self._reconsidering.reconsidered(people, world, detections, tracks)
         by_keypoints = dict(people)
         parts: dict[int, list[str]] = {}
@@ -173,7 +173,8 @@ class SceneFitter:
         if seen and not metric:
             # the error bar stays: it is people's sizes that leave a scale open, not where their outlines are
             voters = [i for i in settled.voters if _legs_shown(seen[i])] or list(settled.voters)
-            growth = float(np.exp(log_correction([people[i] for i in voters], limit)))
+            correction, people = corrected(people, voters, limit)
+            growth = float(np.exp(correction))
             scale *= growth
             people = {index: self._solver.grown(person, growth) for index, person in people.items()}
         margin = float(np.exp(_Z90 * settled.deviation))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,13 @@ _MOVED_TOO_MUCH = 0.06
 @dataclass(frozen=True)
 class SceneScale:
     """What people say of a scene's scale: log of the correction to a first one, its standard deviation, who agrees, and
-    everybody's own vote with its standard deviation."""
+    everybody's own vote with its standard deviation; and people as those who agree would be at that scale."""
 
     log_scale: float
     deviation: float
     voters: tuple[int, ...]
     votes: dict[int, tuple[float, float]]
+    people: dict[int, SolvedPerson]
 
     def vote(self, index: int, first: float) -> tuple[float, float] | None:
         """A person's own vote on the log of metres a unit, `first` being the first scale."""
@@ -39,9 +40,9 @@ class SceneScale:
         return log_scale + float(np.log(first)), deviation
 
     @classmethod
-    def known(cls) -> SceneScale:
+    def known(cls, people: dict[int, SolvedPerson]) -> SceneScale:
         """Of a scene whose first scale is right."""
-        return cls(0.0, 0.0, (), {})
+        return cls(0.0, 0.0, (), {}, people)
 
     @classmethod
     def settled(cls, people: dict[int, SolvedPerson], max_iterations: int) -> SceneScale:
@@ -60,12 +61,24 @@ class SceneScale:
         )
         voters = voters or tuple(votes)
         together = _solve([people[i] for i in voters], middle, max_iterations)
-        return cls(together.state.log_scale, float(np.sqrt(_shared_variance(together))), voters, votes)
+        deviation = float(np.sqrt(_shared_variance(together)))
+        agreed = _as_agreed(people, voters, together)
+        return cls(together.state.log_scale, deviation, voters, votes, agreed)
 
 
-def log_correction(people: Sequence[SolvedPerson], max_iterations: int) -> float:
-    """The log of the factor by which people would have their world larger."""
-    return _solve(people, 0.0, max_iterations).state.log_scale
+def corrected(
+    people: dict[int, SolvedPerson], voters: Sequence[int], max_iterations: int
+) -> tuple[float, dict[int, SolvedPerson]]:
+    """The log of the factor by which some of the people would have their world larger, and people as these would be."""
+    together = _solve([people[i] for i in voters], 0.0, max_iterations)
+    return together.state.log_scale, _as_agreed(people, voters, together)
+
+
+def _as_agreed(
+    people: dict[int, SolvedPerson], voters: Sequence[int], together: Solution[SceneState]
+) -> dict[int, SolvedPerson]:
+    states = dict(zip(voters, together.state.people, strict=True))
+    return {i: replace(person, state=states.get(i, person.state)) for i, person in people.items()}
 
 
 def _solve(people: Sequence[SolvedPerson], log_scale: float, max_iterations: int) -> Solution[SceneState]:
@@ -73,7 +86,7 @@ def _solve(people: Sequence[SolvedPerson], log_scale: float, max_iterations: int
         SceneProblem([with_noise(p.energy, max(p.noise, 1.0)) for p in people]),
         SceneState(tuple(p.state for p in people), log_scale),
         max_iterations=max_iterations,
-        tolerance=1e-7,
+        tolerance=1e-6,
     )
 
 

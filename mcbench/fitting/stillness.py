@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, PointNormals, evaluate, pull_back, reprojection_terms
+from mcbench.fitting.energy import PersonEnergy, PointNormals, pull_back, reprojection_terms
 from mcbench.fitting.solver import DenseSystem, minimise
 from mcbench.fitting.state import PersonState
 from mcbench.fitting.uncertainty import noise_factor_at
@@ -106,18 +106,19 @@ class _MovingProblem:
     def linearise(self, state: _MovingState) -> DenseSystem:
         """Over the body and the knots; the offsets of the keypoints stay as the still fit has them."""
         body = state.person.body
-        posed = evaluate(self.energy.body, body)
-        points = posed.points + state.person.offsets + (self.blend @ state.knots)[:, None]
+        where = body.betas, body.rotations, body.transl, body.expression
+        points, d_points = self.energy.body.with_jacobian(*where, self.energy.active)
+        points = points + state.person.offsets + (self.blend @ state.knots)[:, None]
         terms = reprojection_terms(points, self.energy.observations, self.energy.kernel)
         gradient, hessian = terms.gradient, terms.hessian
         n, count = self.energy.n_active(body), len(state.knots)
         summed = PointNormals(terms.value, gradient.sum(0), hessian.sum(0))
         value, g, h = self.energy.priors.linearise(body)
         if (active := self.energy.active) is not None:
-            posed, g, h = replace(posed, d_points=posed.d_points[..., active]), g[active], h[np.ix_(active, active)]
-        body_gradient, body_hessian = pull_back(summed, posed.d_points)
+            g, h = g[active], h[np.ix_(active, active)]
+        body_gradient, body_hessian = pull_back(summed, d_points)
         by_knot = np.einsum("mw,mkij->wkij", self.blend, hessian)
-        coupling = np.einsum("wkij,kjn->win", by_knot, posed.d_points).reshape(3 * count, n)
+        coupling = np.einsum("wkij,kjn->win", by_knot, d_points).reshape(3 * count, n)
         knots_hessian = np.einsum("mv,mw,mij->viwj", self.blend, self.blend, hessian.sum(1)).reshape(
             3 * count, 3 * count
         )

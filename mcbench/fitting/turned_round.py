@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcbench.fitting.outlines import REACHES_PX, Outline, Outlines
+from mcbench.fitting.outlines import REACHES_PX, Look, Outline, Outlines
 from mcbench.fitting.person_energies import PersonEnergies
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.starts import Starts
@@ -42,16 +42,19 @@ class TurningRound:
         shares = {index: outline.share for index, outline in found.items() if outline.share is not None}
         usual = float(np.quantile(list(shares.values()), _BEST_SHOWN)) if shares else 0.0
         turned: dict[int, tuple[SolvedPerson, Outline]] = {}
+        look: Look | None = None
         for place, index in enumerate(people):
             if not shares.get(index, np.inf) < _LESS_SHOWN * usual:
                 continue
             other = self._exchanged(by_keypoints[index])
             if other is None:
                 continue
+            if look is None:
+                bodies = [p.state.body for p in people.values()]
+                look = outlines.furnished(bodies).before(bodies)
             outline = found[index]
             for reach in REACHES_PX:
-                bodies = [other.state.body if i == index else p.state.body for i, p in people.items()]
-                outline = outlines.furnished(bodies).before(bodies).outline(place, reach)
+                outline = look.moved(place, other.state.body).outline(place, reach)
                 other = self.solver.with_outline(other, outline.term)
             if outline.share is not None and outline.share > shares[index] + _TURNED_SHOWN:
                 turned[index] = other, outline

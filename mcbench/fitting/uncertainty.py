@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from mcbench.body.formats import smpl24_joints
 from mcbench.body.reduced import ReducedBody
-from mcbench.fitting.energy import PersonEnergy, PersonProblem, evaluate, project
+from mcbench.fitting.energy import PersonEnergy, PersonProblem, project
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.state import BodyState, PersonState
 
@@ -81,7 +81,9 @@ def joints_covariance(body: ReducedBody, state: BodyState, covariance: Array) ->
 
     covariance : (n, n) of the unknowns of the state.
     """
-    d_joints = np.moveaxis(smpl24_joints(np.moveaxis(evaluate(body, state).d_joints, -1, 0)), 0, -1)
+    posed = body.evaluate(state.betas, state.rotations, state.transl, expression=state.expression)
+    assert posed.d_joints is not None
+    d_joints = np.moveaxis(smpl24_joints(np.moveaxis(posed.d_joints, -1, 0)), 0, -1)
     relative = d_joints - d_joints[:1]
     relative[0] = d_joints[0]
     return point_covariance(relative, covariance)

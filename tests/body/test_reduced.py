@@ -127,6 +127,35 @@ def test_derivatives_along_directions_are_those_of_all_coordinates(body: BodyMod
     np.testing.assert_allclose(rows, np.einsum("kx,kxn->kn", along, expected.d_points), atol=1e-12)
 
 
+def some_unknowns(reduced: ReducedBody) -> np.ndarray:
+    """Three betas, some joints' turns, and translation."""
+    shapes = reduced.size - 3 * reduced.n_joints - 3
+    joints = np.array([0, 1, 4, 13, 16, 22])
+    turns = (shapes + 3 * joints[:, None] + np.arange(3)).ravel()
+    return np.concatenate([[0, 2, 9], turns, reduced.size - 3 + np.arange(3)])
+
+
+def test_derivatives_by_some_unknowns_are_as_among_all(body: BodyModel) -> None:
+    reduced, person = ReducedBody(body, regressor(body)), somebody(body, 7)
+    expected, unknowns = reduced.evaluate(**person), some_unknowns(ReducedBody(body, regressor(body)))
+    assert expected.d_points is not None
+    where = person["betas"], person["rotations"], person["transl"], person.get("expression")
+    points, d_points = reduced.with_jacobian(*where, unknowns)
+    np.testing.assert_allclose(points, np.nan_to_num(expected.points), atol=1e-12)
+    np.testing.assert_allclose(d_points, np.nan_to_num(expected.d_points[..., unknowns]), atol=1e-12)
+    by = np.random.default_rng(4).normal(size=(POINTS, 3))
+    _, rows = reduced.along(*where, lambda _: by, unknowns)
+    np.testing.assert_allclose(rows, np.einsum("kx,kxn->kn", by, expected.d_points[..., unknowns]), atol=1e-12)
+
+
+def test_a_joint_is_sought_as_a_whole(body: BodyModel) -> None:
+    reduced, person = ReducedBody(body, regressor(body)), somebody(body, 7)
+    where = person["betas"], person["rotations"], person["transl"], person.get("expression")
+    for wrong in (np.delete(some_unknowns(reduced), 4), some_unknowns(reduced)[:-3]):
+        with pytest.raises(ValueError, match="sought"):
+            reduced.with_jacobian(*where, wrong)
+
+
 def test_without_derivatives_there_are_none(body: BodyModel) -> None:
     said = ReducedBody(body, regressor(body)).evaluate(**somebody(body, 0), jacobian=False)
     assert said.d_points is None and said.d_joints is None

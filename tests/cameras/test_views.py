@@ -38,6 +38,14 @@ def test_projection_is_the_camera_without_its_distortion(scene):
         np.testing.assert_allclose(views.undistort(view, image), pixels[view].reshape(-1, 2), atol=1e-6)
 
 
+def test_each_pixel_is_undistorted_as_its_own_view_has_it(scene):
+    views = Views.from_cameras(scene)
+    pixels = np.random.default_rng(1).uniform(50, 400, (4, 3, 2))
+    view = np.array([2, 0, 2, 1])
+    expected = [views.undistort(int(v), own) for v, own in zip(view, pixels, strict=True)]
+    np.testing.assert_array_equal(views.undistort_each(view, pixels), expected)
+
+
 def test_points_behind_are_unknown(scene):
     views = Views.from_cameras(scene)
     assert np.isnan(views.project([0.0, 0.0, -100.0])).all()

@@ -67,6 +67,10 @@ class ToyBody:
         d_points, d_joints = (np.moveaxis((x[:n] - x[n:]) / (2 * step), 0, -1) for x in moved)
         return Reduced(points[0], joints[0], d_points, d_joints)
 
+    def with_jacobian(self, betas, rotations, transl, expression, unknowns=None):
+        said = self.evaluate(betas, rotations, transl)
+        return said.points, said.d_points if unknowns is None else said.d_points[..., unknowns]
+
     def _forward(self, betas, rotations, transl):
         rest_joints, rest_points = (self._shaped(x, betas) for x in (REST_JOINTS, REST_POINTS))
         world_r, world_p = [rotations[:, 0]], [rest_joints[:, 0]]
