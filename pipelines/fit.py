@@ -322,4 +322,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 26, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 27, ("source", "sfm", "detect"), FitSettings, run, _resources)

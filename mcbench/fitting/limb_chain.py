@@ -112,11 +112,9 @@ class LimbChain:
         upper, lower, _ = self._joints
         axis = self._bone / np.linalg.norm(self._bone)
         about = log_so3(state.rotations[upper] @ exp_so3(_TWISTS[:, None] * axis))
-        ranges = smpl_ranges()
-        low, high = ranges.low[lower - 1], ranges.high[lower - 1]
-        hinge = int((high - low).argmax())
+        hinge, low, high = _hinge(lower)
         bends = np.zeros((_BENDS, 3))
-        bends[:, hinge] = np.linspace(low[hinge], high[hinge], _BENDS)
+        bends[:, hinge] = np.linspace(low, high, _BENDS)
         pairs = [np.stack([turn, bend]) for turn in about for bend in bends]
         return np.array(pairs)
 
@@ -127,11 +125,9 @@ class LimbChain:
         A limb that is hardly bent keeps the twist that it has in `state`.
         """
         upper, lower, _ = self._joints
-        ranges = smpl_ranges()
-        low, high = ranges.low[lower - 1], ranges.high[lower - 1]
-        hinge = int((high - low).argmax())
+        hinge, low, high = _hinge(lower)
         axis = np.zeros(3)
-        axis[hinge] = np.sign(low[hinge] + high[hinge])
+        axis[hinge] = np.sign(low + high)
         local = (ends - self._transl - self._start) @ self._parent
         first, second = _unit(local[:, 0]), _unit(local[:, 1] - local[:, 0])
         across = np.cross(first, second)
@@ -192,6 +188,13 @@ def pose_cost(limb: LimbSurface, angles: Array) -> Array:
     beyond = limit_excess(all_angles)[:, rows] / np.radians(LIMIT_SOFTNESS)
     usual = (angles - ranges.mean[rows]) / ranges.deviation[rows]
     return 0.5 * np.asarray((usual**2 + beyond**2).sum((1, 2)))
+
+
+def _hinge(joint: int) -> tuple[int, float, float]:
+    """The axis about which a knee or an elbow bends, to one side, and its least and largest angle."""
+    low, high = (ends[joint - 1] for ends in (smpl_ranges().low, smpl_ranges().high))
+    axis = int(np.abs(low + high).argmax())
+    return axis, float(low[axis]), float(high[axis])
 
 
 def _unit(vectors: Array) -> Array:

@@ -56,7 +56,9 @@ class TurningRound:
             for reach in REACHES_PX:
                 outline = look.moved(place, other.state.body).outline(place, reach)
                 other = self.solver.with_outline(other, outline.term)
-            if outline.share is not None and outline.share > shares[index] + _TURNED_SHOWN:
+            more = outline.share is not None and outline.share > shares[index] + _TURNED_SHOWN
+            # a body that hides behind others and itself has little outline, and all of it may be shown
+            if more and outline.shown >= found[index].shown:
                 turned[index] = other, outline
         return turned
 

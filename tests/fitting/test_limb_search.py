@@ -12,8 +12,9 @@ from mcbench.body.model import BodyModel
 from mcbench.body.reduced import ReducedBody
 from mcbench.body.rotations import exp_so3
 from mcbench.fitting.energy import PersonEnergy
+from mcbench.fitting.gravity import Floor
 from mcbench.fitting.keypoint_model import KeypointModel
-from mcbench.fitting.limb_search import LIMBS, limb_surfaces
+from mcbench.fitting.limb_chain import LIMBS, limb_surfaces
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.outlines import Look, Outlines
 from mcbench.fitting.priors import Priors
@@ -87,3 +88,37 @@ def test_an_arm_whose_colours_no_view_tells_is_not_looked_for(open_body: BodyMod
     energy, state = unread(open_body, 6), PersonState.without_offsets(away, 33)
     search = look.limb_search(0, energy, state, joint_set(BLAZEPOSE33.name), look.colours())
     assert search.search(outlines.limbs[LEFT_ARM]) == []
+
+
+@pytest.mark.parametrize("mirrored", [True, False], ids=["colours of the other side", "colours of the place"])
+def test_a_limb_is_found_that_only_two_views_read(open_body: BodyModel, raised: BodyState, mirrored: bool) -> None:
+    fitted = standing()
+    views, energy = arc(), unread(open_body, 6)
+    columns = [joint_set(BLAZEPOSE33.name).index(f"left_{name}") for name in ("elbow", "wrist")]
+    ends = elbow_and_wrist(open_body, raised)
+    cam = ends @ views.cam_from_world[:, :, :3].swapaxes(1, 2) + views.cam_from_world[:, None, :, 3]
+    pixels, weight = energy.observations.pixels.copy(), energy.observations.weight.copy()
+    pixels[:, columns] = 420.0 * cam[..., :2] / cam[..., 2:] + [180.0, 240.0]
+    pixels[2:, columns] = np.random.default_rng(0).uniform(0, 360, (4, 2, 2))  # the rest are another's
+    weight[:, columns] = 1.0
+    read = replace(energy, observations=replace(energy.observations, pixels=pixels, weight=weight))
+    outlines = Outlines.of_body(open_body, photographed(open_body, [raised], views))
+    look = outlines.before([fitted])
+    state = PersonState.without_offsets(fitted, 33)
+    search = look.limb_search(0, read, state, joint_set(BLAZEPOSE33.name), look.colours())
+    off = [
+        np.linalg.norm(elbow_and_wrist(open_body, body) - ends, axis=1).max()
+        for body in search.search(outlines.limbs[LEFT_ARM], mirrored)
+    ]
+    assert min(off) < 0.12
+
+
+def test_no_limb_reaches_under_the_floor(open_body: BodyModel) -> None:
+    fitted = standing()
+    outlines = Outlines.of_body(open_body, photographed(open_body, [fitted], arc()))
+    lowest = open_body.forward(fitted.betas[None], fitted.rotations[None], fitted.transl[None]).vertices[0, :, 1].min()
+    up = np.array([0.0, 1.0, 0.0])
+    on_floor, sunk = (replace(outlines, floor=Floor(up, lowest + depth, 100)) for depth in (0.0, 0.4))
+    assert not on_floor.before([fitted]).limbs_under_floor(0).any()
+    assert sunk.before([fitted]).limbs_under_floor(0).tolist() == [False, False, True, True]
+    assert not outlines.before([fitted]).limbs_under_floor(0).any()
