@@ -57,7 +57,7 @@ RECIPES = {
     "short": Recipe(
         (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
         (Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),),
-        TrainSettings(steps=300, batch=8, side=320, look=512, learning_rate=2e-3, ema=0.98, frozen=2, seed=1),
+        TrainSettings(steps=250, batch=8, side=288, look=448, learning_rate=2e-3, ema=0.98, frozen=2, seed=1),
     ),
     "small": Recipe(
         (
