@@ -133,6 +133,17 @@ def test_units_and_roots() -> None:
     np.testing.assert_allclose(told.pose.pose3d, 0.2 * (found.pose3d[0, 0] - found.pose3d[0, 0, 0]))
 
 
+def test_forty_people_are_forty() -> None:
+    rng = np.random.default_rng(3)
+    places = [(120 * column, 220 * row) for row in range(5) for column in range(8)]
+    boxes = [np.array([x, y, x + 90, y + 200]) + rng.normal(0, 2, 4) for x, y in places for _ in range(6)]
+    rows = [(box, [0.55, 0.4], 0, 0) for box in boxes]
+    told = integrate("body", hypotheses(rows, 2), settings=IntegrationSettings(least=0.3))
+    found = np.array([c.pose.box[:2] for c in told])
+    assert len(told) == 40
+    assert np.abs(found[:, None] - np.array(places)).max(axis=2).min(axis=0).max() < 6
+
+
 def test_many_proposals_of_noise_end() -> None:
     rng = np.random.default_rng(1)
     low = rng.uniform(0, 900, (1000, 2))
