@@ -89,8 +89,12 @@ class DopeLoss(nn.Module):
 def proposal_loss(
     network: Dope, raw: RawProposals, targets: Mapping[str, KindBatch], settings: LossSettings
 ) -> dict[str, Tensor]:
-    """Focal loss of objectness and smooth L1 of boxes, over the number of anchors that stand for parts."""
-    objects, boxes, count = (raw.logits.new_zeros(()) for _ in range(3))
+    """Focal loss of objectness and smooth L1 of boxes: means over the anchors that stand for parts, summed over groups.
+
+    Each group has means of its own: bodies have four times as many such anchors as hands, which would hardly count.
+    They are over as many as there are labelled images at least, so that images without parts do not weigh the more.
+    """
+    objects, boxes = raw.logits.new_zeros(()), raw.logits.new_zeros(())
     for group, name in enumerate(network.groups):
         kinds = [targets[kind] for kind in KINDS if name in (kind, "any")]
         parts = torch.cat([one.boxes for one in kinds], dim=1)
@@ -103,13 +107,13 @@ def proposal_loss(
         logit = raw.logits[:, group]
         miss = torch.where(hit, 1 - logit.sigmoid(), logit.sigmoid()).detach()
         loss = functional.binary_cross_entropy_with_logits(logit, hit.float(), reduction="none")
-        objects = objects + (loss * miss**_FOCUS * (hit | ((label == 0) & background))).sum()
+        count = torch.maximum(hit.sum(), torch.stack([one.asked for one in kinds]).any(dim=0).sum()).clamp(min=1)
+        objects = objects + (loss * miss**_FOCUS * (hit | ((label == 0) & background))).sum() / count
         image, anchor = hit.nonzero(as_tuple=True)
         wanted = encode(parts[image, matched[image, anchor]], raw.anchors[anchor])
         found = raw.deltas[:, group][image, anchor]
-        boxes = boxes + functional.smooth_l1_loss(found, wanted, beta=_BOX_BEND, reduction="sum")
-        count = count + hit.sum()
-    return {"proposal": objects / count.clamp(min=1), "box": boxes / count.clamp(min=1)}
+        boxes = boxes + functional.smooth_l1_loss(found, wanted, beta=_BOX_BEND, reduction="sum") / count
+    return {"proposal": objects, "box": boxes}
 
 
 @torch.no_grad()

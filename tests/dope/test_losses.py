@@ -17,6 +17,7 @@ from mcbench.dope.losses import (
     choose_regions,
     head_loss,
     match_anchors,
+    proposal_loss,
     region_targets,
 )
 from mcbench.dope.network import Dope, DopeConfig
@@ -150,6 +151,16 @@ def test_an_empty_picture_asks_for_background_alone(network: Dope) -> None:
     nobody = [image_targets([], ALL, network.config)] * 2
     terms = DopeLoss(network)(pixels(), {kind: KindBatch.of(kind, nobody) for kind in ALL})
     assert torch.isfinite(terms["loss"]) and terms["box"] == 0 and terms["body_pose"] == 0 and terms["proposal"] > 0
+
+
+def test_hands_count_the_same_whatever_bodies_there_are(network: Dope) -> None:
+    with torch.no_grad():
+        _, raw = network.features(network.normalised(pixels().float() / 255))
+        alone = [proposal_loss(network, raw, targets(frozenset({kind})), LossSettings()) for kind in ("body", "hand")]
+        both = proposal_loss(network, raw, targets(frozenset({"body", "hand"})), LossSettings())
+    for term in ("proposal", "box"):
+        assert all(one[term] > 0 for one in alone)
+        assert torch.isclose(both[term], alone[0][term] + alone[1][term])
 
 
 def test_unknown_coordinates_ask_nothing() -> None:
