@@ -29,7 +29,8 @@ benchmark: install  ## rendered clips through every stage to a scored benchmark 
 	$(BIN)/mcbench export $(OUT)/workspace $(OUT)/benchmark --every 4
 	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/detector3d --method detector3d
 	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/single_image --method single_image
-	$(BIN)/mcbench evaluate $(OUT)/benchmark $(OUT)/predictions/detector3d $(OUT)/predictions/single_image --out $(OUT)/evaluation
+	$(BIN)/mcbench predict $(OUT)/benchmark $(OUT)/predictions/dope --method dope
+	$(BIN)/mcbench evaluate $(OUT)/benchmark $(OUT)/predictions/detector3d $(OUT)/predictions/single_image $(OUT)/predictions/dope --out $(OUT)/evaluation
 	$(BIN)/mcbench audit $(OUT)/workspace --truth $(OUT)/rendered/truth
 	$(BIN)/mcbench pseudo-label $(OUT)/workspace $(OUT)/labels --every 4
 	$(BIN)/mcbench train-dope $(OUT)/labels --out $(OUT)/student --steps 100 --batch 8 --side 256 --frozen 2 --ema 0.95 --resume

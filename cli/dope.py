@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mcbench.cli.common import Output, common_options, counted, table
+from mcbench.dataset.webcam import Webcam
 from mcbench.dope.checkpoint import shipped_weights
 from mcbench.dope.detector import DopeDetector
 from mcbench.dope.engines import ENGINES, open_engine
@@ -14,7 +15,7 @@ from mcbench.pipelines.dope import PEOPLE, dope
 
 
 @click.command("dope")
-@click.argument("src", type=click.Path(path_type=Path))
+@click.argument("src")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder for people.json, overlays and a 3D view."
 )
@@ -29,27 +30,34 @@ from mcbench.pipelines.dope import PEOPLE, dope
 @click.option(
     "--draw", type=click.IntRange(0), default=1280, show_default=True, help="Overlays' longest side; 0: none."
 )
+@click.option(
+    "--frames", type=click.IntRange(0), default=0, help="Of a camera: end after so many. [default: at Ctrl-C]"
+)
 @common_options
 def command(
     output: Output,
-    src: Path,
+    src: str,
     out: Path,
     weights: Path | None,
     engine: str,
     threads: int,
     min_score: float,
     draw: int,
+    frames: int,
 ) -> int:
-    """Find bodies, hands and faces in SRC: an image, a video, or a folder of them.
+    """Find bodies, hands and faces in SRC: an image, a video, a folder of them, or a camera by its number.
 
     \b
     Examples:
       mcbench dope photo.jpg --out found
       mcbench dope clips --out found --weights dope/model.pt --json
+      mcbench dope 0 --out found --frames 100
     """
+    camera = src.isdecimal() and not Path(src).exists()
+    pictures = Webcam(int(src), frames) if camera else Path(src)
     detector = DopeDetector(open_engine(weights or shipped_weights(), engine, threads), min_score)
     with output.stage_progress("dope", 1) as (progress, _):
-        document = dope(src, out, detector, draw, progress)
+        document = dope(pictures, out, detector, draw, progress)
     for failure in document["failed"]:
         output.problem(failure["message"])
     rows = [

@@ -40,11 +40,19 @@ class Images:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is rendered to learn from and to be scored on, and how the network is trained."""
+    """What is rendered to learn from and to be scored on, and how the network is trained.
+
+    Attributes
+    ----------
+    further : a second training, that starts from the network of the first one. photos : how often the photos are
+        counted in it, which are few beside the rendered images, and most unlike them.
+    """
 
     learnt: tuple[Images, ...]
     scored: tuple[Images, ...]
     training: TrainSettings
+    further: TrainSettings | None = None
+    photos: int = 1
 
 
 #: Many scenes of two frames show more than many frames of a scene; the long clips are such as a benchmark is made of.
@@ -57,7 +65,7 @@ RECIPES = {
     "short": Recipe(
         (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
         (Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),),
-        TrainSettings(steps=150, batch=8, side=224, learning_rate=2e-3, ema=0.97, frozen=2, seed=1),
+        TrainSettings(steps=200, batch=8, side=288, look=448, learning_rate=2e-3, ema=0.97, frozen=2, seed=1),
     ),
     "small": Recipe(
         (
@@ -95,7 +103,8 @@ def distil(
 
     Parameters
     ----------
-    out : folder for `rendered`, `labels`, `student`, `evaluation`, and `model.onnx`.
+    out : folder for `rendered`, `labels`, `first` (if there is a further training), `student`, `evaluation`, and
+        `model.onnx`.
     photos : images or folders of them, labelled by the experts; without any, rendered images teach alone.
     pairs : of so many seeds, the recipe's and those after it, a network is trained with distillation and one without.
     jobs : processes that render at a time.
@@ -117,7 +126,8 @@ def distil(
     if photos:
         labels.append(out / "labels" / "photos")
         pseudo_label(photos, labels[-1], LabelSettings(), progress)
-    students = {"student": recipe.training}
+    first = "student" if recipe.further is None else "first"
+    students = {first: recipe.training}
     for seed in range(recipe.training.seed, recipe.training.seed + pairs):
         students |= {
             name: replace(recipe.training, seed=seed, distillation=distillation)
@@ -125,6 +135,10 @@ def distil(
             if (seed, distillation) != (recipe.training.seed, True)
         }
     trained = {name: train_dope(labels, out / name, how, True, on_step) for name, how in students.items()}
+    if recipe.further is not None:
+        further = replace(recipe.further, start=str(trained[first]["model"]))
+        again = [labels[-1]] * (recipe.photos - 1) if photos else []
+        trained["student"] = train_dope([*labels, *again], out / "student", further, True, on_step)
     export_onnx(load_network(Path(trained["student"]["model"])), out / GRAPH)
     scored = [_rendered(out, images, jobs, progress) for images in recipe.scored]
     networks = {name: made["model"] for name, made in trained.items()} | {"student": str(out / GRAPH)}

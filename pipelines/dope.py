@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import cv2
@@ -15,7 +16,8 @@ from mcbench.cameras.camera import Camera
 from mcbench.dataset.files import write_bytes, write_json
 from mcbench.dataset.media_source import photo_source, video_source
 from mcbench.dataset.photos import SUFFIXES, list_images
-from mcbench.dataset.source import Source
+from mcbench.dataset.source import Frame
+from mcbench.dataset.webcam import Webcam
 from mcbench.dope.detector import DopeDetector
 from mcbench.dope.people import WholeBody, to_json
 from mcbench.dope.placement import placed
@@ -27,7 +29,7 @@ from mcbench.viz.people3d import page
 
 Image = npt.NDArray[np.uint8]
 
-PEOPLE, VIEW = "people.json", "people3d.html"
+PEOPLE, VIEW, OVERLAYS = "people.json", "people3d.html", "overlays"
 #: Images that the 3D view shows at most.
 _IN_SPACE = 300
 #: Of a folder, these are read as videos.
@@ -35,13 +37,27 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _CRF = "23"
 
 
-def sources(src: Path) -> list[tuple[Path, Callable[[], Source]]]:
+class Pictures(Protocol):
+    """Images that come one after another: a `Source`, or a camera."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    def images(self) -> Iterator[tuple[Frame, Image]]: ...
+
+
+def sources(src: Path | Webcam) -> list[tuple[Path, Callable[[], Pictures]]]:
     """The images and videos of SRC by path, each with what opens it: SRC itself, or the files of a folder.
 
     Raises
     ------
     InputError : nothing there (reason `missing_file`), or nothing in the folder that could be one (`no_images`).
     """
+    if isinstance(src, Webcam):
+        return [(Path(src.name), lambda: src)]
     if not src.exists():
         raise InputError("no such file or folder", path=src, reason="missing_file")
     if src.is_dir():
@@ -51,7 +67,7 @@ def sources(src: Path) -> list[tuple[Path, Callable[[], Source]]]:
     else:
         files = [src]
 
-    def opener(path: Path) -> Callable[[], Source]:
+    def opener(path: Path) -> Callable[[], Pictures]:
         if path.suffix.lower() in SUFFIXES:
             return lambda: photo_source(path.parent, [path.name])
         return lambda: video_source(path)
@@ -59,16 +75,25 @@ def sources(src: Path) -> list[tuple[Path, Callable[[], Source]]]:
     return [(path, opener(path)) for path in files]
 
 
+def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
+    """What the overlay of each file is called, without its suffix: the file's stem, or its whole name where another
+    file has that stem, or is called so."""
+    stems = Counter(path.stem.casefold() for path in files)
+    names = {path.name.casefold() for path in files}
+    alone = {path: stems[path.stem.casefold()] == 1 and path.stem.casefold() not in names for path in files}
+    return {path: path.stem if alone[path] else path.name for path in files}
+
+
 def dope(
-    src: Path,
+    src: Path | Webcam,
     out: Path,
     detector: DopeDetector,
     draw: int = 1280,
     progress: Callable[[int, int | None, str], None] = lambda done, total, label: None,
 ) -> dict[str, Any]:
-    """Find the people in an image, a video, or those of a folder.
+    """Find the people in an image, a video, those of a folder, or before a camera.
 
-    Writes `people.json`, pictures in `overlays/`, and a 3D view, `people3d.html`.
+    Writes `people.json`, pictures in `overlays/`, and a 3D view, `people3d.html`. Ctrl-C ends a camera, not this.
 
     Parameters
     ----------
@@ -84,8 +109,8 @@ def dope(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
-    src = Path(src)
     files = sources(src)
+    drawn_as = overlay_names([path for path, _ in files])
     out.mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     in_space: list[tuple[str, npt.NDArray[np.float64]]] = []
@@ -93,7 +118,7 @@ def dope(
     for number, (path, opened) in enumerate(files):
         try:
             source = opened()
-            for name, people, camera in _seen(source, out, detector, draw):
+            for name, people, camera in _seen(source, out / OVERLAYS / drawn_as[path], detector, draw):
                 images.append({"file": name, "people": to_json(people)})
                 if draw and len(in_space) < _IN_SPACE:
                     standing = [placed(person, camera) for person in people]
@@ -109,27 +134,26 @@ def dope(
 
 
 def _seen(
-    source: Source, out: Path, detector: DopeDetector, draw: int
+    source: Pictures, overlay: Path, detector: DopeDetector, draw: int
 ) -> Iterator[tuple[str, list[WholeBody], Camera]]:
-    """Name, people and guessed camera of each image of a source; frames of a video are called `video.mp4#000012`."""
-    pictures = out / "overlays"
+    """Name, people and guessed camera of each image of a source; frames of a video are called `video.mp4#000012`.
+
+    Parameters
+    ----------
+    overlay : where the picture or film with them drawn in goes, without its suffix.
+    """
     if draw:
-        pictures.mkdir(exist_ok=True)
-    if source.kind != "video":
-        for frame, image in source.images():
-            people = detector.detect(image)
-            if draw:
-                # the suffix is part of the name: a.png and a.jpg have pictures of their own
-                _write_jpeg(pictures / f"{frame.name}.jpg", drawn(image, people, draw))
-            yield frame.name, people, default_camera(*image.shape[1::-1])
-        return
-    film = _Film(pictures / f"{source.name}.mp4") if draw else None
+        overlay.parent.mkdir(exist_ok=True)
+    film = _Film(overlay.with_name(f"{overlay.name}.mp4")) if draw and source.kind == "video" else None
     try:
         for frame, image in source.images():
             people = detector.detect(image)
             if film is not None:
                 film.add(drawn(image, people, draw))
-            yield f"{source.name}#{frame.index:06d}", people, default_camera(*image.shape[1::-1])
+            elif draw:
+                _write_jpeg(overlay.with_name(f"{overlay.name}.jpg"), drawn(image, people, draw))
+            name = f"{source.name}#{frame.index:06d}" if source.kind == "video" else frame.name
+            yield name, people, default_camera(*image.shape[1::-1])
         if film is not None:
             film.finish()
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,16 @@ from mcbench.cameras.camera import Camera
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.files import read_json, sha256_file, sha256_json, write_json
 from mcbench.dataset.predictions import FILE, Predictions
+from mcbench.dope.checkpoint import shipped_weights
+from mcbench.dope.detector import DopeDetector
+from mcbench.dope.engines import open_engine
+from mcbench.dope.placement import placed
 from mcbench.errors import InputError, UsageError
-from mcbench.experts.base import Detector, PersonDetection, detector_class
+from mcbench.experts.base import PersonDetection, detector_class
 from mcbench.fitting.lifting import smpl24_joints, weak_perspective
 from mcbench.fitting.single_image import SingleImageFitter
 from mcbench.fitting.state import stacked
-from mcbench.joints import joint_set
+from mcbench.joints import DOPE139, joint_set
 from mcbench.workspace.stage import Progress, no_progress
 
 Array = npt.NDArray[np.float64]
@@ -41,11 +45,14 @@ class PredictSettings:
         default="detector3d",
         metadata={
             "help": "detector3d: the detector's own 3D, placed by weak perspective. single_image: an SMPL body fitted "
-            "to the detector's keypoints, image by image.",
-            "choices": ("detector3d", "single_image"),
+            "to the detector's keypoints, image by image. dope: the same, fitted to what the whole-body network finds.",
+            "choices": ("detector3d", "single_image", "dope"),
         },
     )
     detector: str = field(default="blazepose", metadata={"help": "A registered detector."})
+    network: str = field(
+        default="", metadata={"help": "For dope: checkpoint or graph; empty for the network that comes with mcbench."}
+    )
     body: str = field(default="", metadata={"help": "Body model file (SMPL layout); empty for the open body."})
 
 
@@ -58,6 +65,46 @@ class _Person:
     global_orient: Array
     body_pose: Array
     transl: Array
+
+
+class _Looker(Protocol):
+    """Finds people in images: a detector as far as baselines need one."""
+
+    name: str
+    keypoint_set: str
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[PersonDetection]: ...
+
+
+class WholeBodyLooker:
+    """The whole-body network as a detector of the bodies it finds, each with its hands and its face (`dope139`).
+
+    Raises
+    ------
+    InputError : as `open_engine` and `shipped_weights`.
+    """
+
+    keypoint_set = DOPE139.name
+
+    def __init__(self, weights: Path | None = None) -> None:
+        path = weights or shipped_weights()
+        self.name = f"dope {sha256_file(path)[:16]}"
+        self._network = DopeDetector(open_engine(path))
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> list[PersonDetection]:
+        camera = default_camera(image.shape[1], image.shape[0])
+        return [
+            PersonDetection(
+                person.body.score,
+                person.body.box,
+                person.pose2d,
+                person.confidence,
+                placed(person, camera),
+                np.zeros((0, 0), np.uint8),
+            )
+            for person in self._network.detect(image)
+            if person.body is not None
+        ]
 
 
 #: Predicts a person from a detection in an image with these (guessed) intrinsics; None where it cannot.
@@ -80,7 +127,11 @@ def predict(
     if out.exists() and (not out.is_dir() or any(p.name not in (FILE, RECORD) for p in out.iterdir())):
         raise UsageError("exists and holds something else than predictions", path=out, hint="give a new folder")
     benchmark.require_intact()
-    detector = detector_class(settings.detector)()
+    detector: _Looker = (
+        WholeBodyLooker(Path(settings.network) if settings.network else None)
+        if settings.method == "dope"
+        else detector_class(settings.detector)()
+    )
     body_digest, method = _method(settings, detector)
     made_of = {"version": VERSION, "settings": asdict(settings), "detector": detector.name, "body": body_digest}
     key = sha256_json({**made_of, "benchmark": benchmark.digest})
@@ -118,7 +169,7 @@ def default_camera(width: int, height: int) -> Camera:
     return Camera("SIMPLE_PINHOLE", width, height, (focal, width / 2, height / 2))
 
 
-def _method(settings: PredictSettings, detector: Detector) -> tuple[str, _Method]:
+def _method(settings: PredictSettings, detector: _Looker) -> tuple[str, _Method]:
     """The digest of the body that the method uses (empty without one), and the method."""
     if settings.method == "detector3d":
         return "", _detector3d(detector)
@@ -138,7 +189,7 @@ def _method(settings: PredictSettings, detector: Detector) -> tuple[str, _Method
     return body.digest, fit
 
 
-def _detector3d(detector: Detector) -> _Method:
+def _detector3d(detector: _Looker) -> _Method:
     names = joint_set(detector.keypoint_set)
 
     def lift(camera: Camera, detection: PersonDetection) -> _Person | None:
@@ -163,7 +214,7 @@ def _collect(
         return np.array([getattr(p, name) for p in people], dtype=np.float64).reshape(len(people), *shape)
 
     return Predictions(
-        method=f"{settings.method} ({settings.detector})",
+        method="dope" if settings.method == "dope" else f"{settings.method} ({settings.detector})",
         benchmark=benchmark,
         body_digest=body_digest,
         image=np.array([number for number, _, _ in rows], dtype=np.int64),

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.dope.assemble import assemble
 from mcbench.dope.augmentation import GREY
 from mcbench.dope.engines import Engine
 from mcbench.dope.integration import Candidate, Hypotheses, IntegrationSettings, integrate
+from mcbench.dope.joining import Hand, join
 from mcbench.dope.network import MULTIPLE
-from mcbench.dope.people import KINDS, WholeBody
+from mcbench.dope.people import WholeBody
 
 Image = npt.NDArray[np.uint8]
 
@@ -46,7 +46,14 @@ class DopeDetector:
         """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
         picture, size, scale = prepared(image, self.engine.config.min_size, self.engine.config.max_size)
         found = {kind: self._parts(kind, said, scale) for kind, said in self.engine.run(picture, size).items()}
-        return assemble(*(found[kind] for kind in KINDS))
+        people = join(
+            [body.pose for body in found["body"]],
+            [Hand(hand.pose, hand.right) for hand in found["hand"]],
+            [face.pose for face in found["face"]],
+        )
+        # a hand's score is less now: that it is there, and of its side
+        sure = [{name: p for name, p in person.parts.items() if p.score >= self._settings.least} for person in people]
+        return [WholeBody.of(parts) for parts in sure if parts]
 
     def _parts(self, kind: str, said: Hypotheses, scale: npt.NDArray[np.float64]) -> list[Candidate]:
         config = self.engine.config

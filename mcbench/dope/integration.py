@@ -1,9 +1,10 @@
 """Pose-proposal integration: from the many poses that a network proposes to one pose for each part that is there.
 
-The idea is LCR-Net's (Rogez, Weinzaepfel, Schmid), the formulation ours. Of all pairs of a proposal and an anchor pose
-those of some score are hypotheses. The best one and those near it in box and image are about one part. They fall into
-modes by their 3D: readings that exclude one another, such as a body seen from the front or from behind. The mode of
-most weight is averaged and tells the part; the others are dropped with it.
+The idea is LCR-Net's (Rogez, Weinzaepfel, Schmid), the formulation ours. A part is where proposals agree: each has a
+support, the sum of what it and those near it, in box and image, say that there is a part. The proposal that is
+best supported and those near it are about one part, and go. Of what they say of it, readings in 3D that exclude one
+another, such as a body seen from the front or from behind, are told apart, and the one of most weight is averaged. What
+is left beside a part is less believed the nearer its pose is to the part's.
 """
 
 from __future__ import annotations
@@ -15,38 +16,52 @@ import numpy.typing as npt
 
 from mcbench.dope.people import PartPose, about_root
 from mcbench.joints import DOPE13
+from mcbench.metrics.matching import box_iou
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
 #: Joints that poses of upper bodies guess.
 _LOWER = [DOPE13.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]
-#: A joint's confidence falls with the spread of the hypotheses, as a share of the part's size: to 1/e at this one.
+#: A joint's confidence falls with the spread of the readings, as a share of the part's size: to 1/e at this one.
 _SPREAD = 0.12
-#: Hypotheses looked at, the best ones: bounds time and memory.
-_MOST = 2000
+#: Proposals, and readings of one part, looked at, the best ones: bounds time and memory.
+_MOST, _MOST_READINGS = 400, 300
 #: Parts of a kind told of one image at most.
 _MOST_PARTS = 200
+#: Parts whose boxes overlap by more may be one.
+_BESIDE = 0.1
+#: Proposals about one part have poses at this distance at most: small parts' poses are the less exact for their size.
+_NEAR = {"body": 0.15, "hand": 0.25, "face": 0.25}
+#: Joints, spread over all, by which proposals are compared: as good as all of a face's 84.
+_COMPARED = 16
 
 
 @dataclass(frozen=True)
 class IntegrationSettings:
-    """When hypotheses are one.
+    """When proposals are about one part; distances are means over joints, as shares of the root of the larger box's
+    area.
 
     Attributes
     ----------
-    threshold : hypotheses have a score of this over the number of anchor poses.
+    threshold : readings are pairs of a proposal and an anchor pose with a score of this over the number of the latter.
+    first : proposals that are a part with a lower probability are not looked at.
     least : parts have a score of this.
-    overlap : hypotheses about one part have boxes of this IoU or more with the best one's.
-    near : … and joints at this mean distance from its joints at most, as a share of the root of its box's area.
+    overlap : proposals about one part have boxes of this IoU or more with the best one's (and poses near its).
+    kernel : a proposal supports another by a Gaussian of their distance, which falls to 1/e at this one.
+    support : a part's score is what its best proposal says times 1 - exp(-its support / this).
+    again : it is multiplied by 1 - exp(-(distance / this)^2) for each better part whose box overlaps it.
     mode : one reading of a part has 3D joints at less than this mean distance, in the network's units.
     upper_weight : weight of poses of upper bodies, whose legs are guessed, beside those of whole bodies.
     """
 
     threshold: float = 0.1
+    first: float = 0.05
     least: float = 0.1
-    overlap: float = 0.2
-    near: float = 0.25
+    overlap: float = 0.3
+    kernel: float = 0.12
+    support: float = 2.0
+    again: float = 0.25
     mode: float = 0.3
     upper_weight: float = 0.2
 
@@ -69,10 +84,10 @@ class Hypotheses:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A part found, and for hands whether it is a left one."""
+    """A part found, and for hands the probability that it is a right one."""
 
     pose: PartPose
-    left: bool = False
+    right: float = 1.0
 
 
 def integrate(
@@ -89,69 +104,122 @@ def integrate(
     ----------
     unit : metres that are 1 in the hypotheses' 3D.
     upper : (K,) which anchor poses are of upper bodies. left : (K,) which are of left hands.
-
-    A part's score is the largest probability that one proposal gives to all anchor poses of the mode together.
     """
     settings = settings or IntegrationSettings()
     classes = found.scores.shape[1] - 1
     upper = np.zeros(classes, dtype=bool) if upper is None else upper
     left = np.zeros(classes, dtype=bool) if left is None else left
-    pool = _Pool.of(found, settings)
-    weight = pool.score * np.where(upper[pool.anchor], settings.upper_weight, 1.0)
-    # a part's score is at most what one of its proposals gives to all anchor poses together
-    enough = np.bincount(pool.proposal, weights=pool.score)[pool.proposal] >= settings.least
-    rest = np.arange(len(weight))  # hypotheses that no part has taken
+    pool = _Pool.of(kind, found, upper, settings)
+    free, belief = np.ones(len(pool.there), dtype=bool), np.ones(len(pool.there))
     candidates: list[Candidate] = []
-    while len(first := rest[enough[rest]]) and len(candidates) < _MOST_PARTS:
-        one = pool.about_the_same(first[weight[first].argmax()], rest, settings)
-        mode = _heaviest_mode(pool, one, weight, left[pool.anchor], settings.mode)
-        pose = _mean(kind, pool, mode, weight, upper[pool.anchor], unit)
-        if pose.score >= settings.least:
-            candidates.append(Candidate(pose, bool(left[pool.anchor[mode[0]]])))
-        rest = np.setdiff1d(rest, one, assume_unique=True)
-    return _distinct(sorted(candidates, key=lambda c: -c.pose.score), settings)
+    while free.any() and len(candidates) < _MOST_PARTS:
+        support = pool.kernel @ (pool.there * free)
+        score = pool.there * (1 - np.exp(-support / settings.support)) * belief * free
+        best = int(score.argmax())
+        if score[best] < settings.least:
+            break
+        one = np.flatnonzero(free & pool.same[best])
+        candidates.append(_told(kind, pool, one, float(score[best]), upper, left, unit, settings))
+        free[one] = False
+        belief *= np.where(pool.beside[best], 1 - np.exp(-((pool.gap[best] / settings.again) ** 2)), 1.0)
+    return candidates
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """M hypotheses: the proposal and the anchor pose of each, its score (M,), box (M, 4), 2D and 3D joints."""
+    """R proposals, and of each two of them how they lie to one another.
 
-    proposal: Indices
-    anchor: Indices
-    score: Array
-    box: Array
+    Attributes
+    ----------
+    there : (R,) probability that a proposal is a part. boxes : (R, 4). said : (R, K) of each anchor pose.
+    weight : (R, K) the same, upper bodies for less. pose2d, pose3d : (R, K, J, ·).
+    gap : (R, R) distances, as in `IntegrationSettings`. kernel : (R, R) by how much one supports another.
+    same, beside : (R, R) whether two are about one part, and whether they may be.
+    """
+
+    there: Array
+    boxes: Array
+    said: Array
+    weight: Array
     pose2d: Array
     pose3d: Array
+    gap: Array
+    same: npt.NDArray[np.bool_]
+    beside: npt.NDArray[np.bool_]
+    kernel: Array
 
     @classmethod
-    def of(cls, found: Hypotheses, settings: IntegrationSettings) -> _Pool:
-        scores = np.array(found.scores[:, 1:], dtype=np.float64)
-        scores[scores.sum(axis=1) < settings.least / 2] = 0.0  # mostly nothing, and many
-        proposal, anchor = np.nonzero(scores >= settings.threshold / max(1, scores.shape[1]))
-        order = np.argsort(-scores[proposal, anchor], kind="stable")[:_MOST]
-        proposal, anchor = proposal[order], anchor[order]
+    def of(cls, kind: str, found: Hypotheses, upper: npt.NDArray[np.bool_], settings: IntegrationSettings) -> _Pool:
+        there = 1.0 - np.asarray(found.scores[:, 0], dtype=np.float64)
+        chosen = np.flatnonzero(there >= settings.first)
+        chosen = chosen[np.argsort(-there[chosen], kind="stable")[:_MOST]]
+        boxes = np.asarray(found.boxes[chosen], dtype=np.float64)
+        said = np.asarray(found.scores[chosen, 1:], dtype=np.float64)
+        weight = said * np.where(upper, settings.upper_weight, 1.0)
+        pose2d = found.pose2d[chosen]
+        some = np.unique(np.linspace(0, pose2d.shape[2] - 1, _COMPARED).astype(int))
+        share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
+        mean = np.einsum("rk,rkjd->rjd", share, pose2d[:, :, some])
+        size = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-9))
+        gap = _distance(mean[:, None], mean[None]) / np.maximum(size[:, None], size[None])
+        iou = box_iou(boxes, boxes)
+        overlap = iou >= settings.overlap
         return cls(
-            proposal,
-            anchor,
-            scores[proposal, anchor],
-            np.asarray(found.boxes[proposal], dtype=np.float64),
-            np.asarray(found.pose2d[proposal, anchor], dtype=np.float64),
-            np.asarray(found.pose3d[proposal, anchor], dtype=np.float64),
+            there[chosen],
+            boxes,
+            said,
+            weight,
+            pose2d,
+            found.pose3d[chosen],
+            gap,
+            (overlap & (gap <= _NEAR[kind])) | np.eye(len(boxes), dtype=bool),
+            iou > _BESIDE,
+            np.exp(-((gap / settings.kernel) ** 2)) * overlap,
         )
 
-    def about_the_same(self, best: np.int64, rest: Indices, settings: IntegrationSettings) -> Indices:
-        """Those of `rest` that are about the same part as the one at `best`, which is among them."""
-        rest = rest[box_iou(self.box[best], self.box[rest]) >= settings.overlap]
-        gap = _distance(self.pose2d[rest], self.pose2d[best])
-        return np.union1d(rest[gap <= settings.near * _size(self.box[best])], best)
+
+def _told(
+    kind: str,
+    pool: _Pool,
+    one: Indices,
+    score: float,
+    upper: npt.NDArray[np.bool_],
+    left: npt.NDArray[np.bool_],
+    unit: float,
+    settings: IntegrationSettings,
+) -> Candidate:
+    """The part that proposals are about: the weighted mean of its reading of most weight."""
+    row, anchor = np.nonzero(pool.said[one] >= settings.threshold / max(1, pool.said.shape[1]))
+    row = one[row]
+    if not len(row):  # many anchor poses, each as unlikely as the others
+        row, anchor = np.array([one[0]]), np.array([int(pool.said[one[0]].argmax())])
+    weight = pool.weight[row, anchor] * pool.there[row] ** 2  # what is surely a part is read best
+    order = np.argsort(-weight, kind="stable")[:_MOST_READINGS]
+    row, anchor, weight = row[order], anchor[order], weight[order]
+    pose3d = np.asarray(pool.pose3d[row, anchor], dtype=np.float64)
+    mode = _heaviest_mode(pose3d, weight, left[anchor], settings.mode)
+    row, anchor, pose3d = row[mode], anchor[mode], pose3d[mode]
+    share = weight[mode] / weight[mode].sum()
+    pose2d = np.asarray(pool.pose2d[row, anchor], dtype=np.float64)
+    mean2d = np.einsum("m,mjd->jd", share, pose2d)
+    mean3d = np.einsum("m,mjd->jd", share, pose3d)
+    box = share @ pool.boxes[row]
+    size = np.sqrt(max(1e-9, float((box[2:] - box[:2]).prod())))
+    spread = np.sqrt(share @ ((pose2d - mean2d) ** 2).sum(axis=2)) / size
+    confidence = score * np.exp(-((spread / _SPREAD) ** 2))
+    said = pool.said[row, anchor]
+    if kind == "body":
+        confidence[_LOWER] *= said[~upper[anchor]].sum() / said.sum()
+    right = float(pool.said[one][:, ~left].sum() / pool.said[one].sum())
+    return Candidate(PartPose(score, mean2d, about_root(kind, mean3d * unit), confidence, box), right)
 
 
-def _heaviest_mode(pool: _Pool, one: Indices, weight: Array, left: npt.NDArray[np.bool_], reach: float) -> Indices:
-    """The mode of most weight among the hypotheses of one part; a hand's mode is of one handedness."""
-    rest = one[np.argsort(-weight[one], kind="stable")]
+def _heaviest_mode(pose3d: Array, weight: Array, left: npt.NDArray[np.bool_], reach: float) -> Indices:
+    """The mode of most weight among readings (M, J, 3) of one part, by falling weight; a hand's has one side."""
+    rest = np.arange(len(weight))
     best, most = rest[:0], -1.0
     while len(rest) and float(weight[rest].sum()) > most:
-        near = (_distance(pool.pose3d[rest], pool.pose3d[rest[0]]) < reach) & (left[rest] == left[rest[0]])
+        near = (_distance(pose3d[rest], pose3d[rest[0]]) < reach) & (left[rest] == left[rest[0]])
         near[0] = True
         if (total := float(weight[rest[near]].sum())) > most:
             best, most = rest[near], total
@@ -159,54 +227,7 @@ def _heaviest_mode(pool: _Pool, one: Indices, weight: Array, left: npt.NDArray[n
     return best
 
 
-def _mean(kind: str, pool: _Pool, mode: Indices, weight: Array, upper: npt.NDArray[np.bool_], unit: float) -> PartPose:
-    """The weighted mean of a mode."""
-    share = weight[mode] / weight[mode].sum()
-    pose2d = np.einsum("m,mjd->jd", share, pool.pose2d[mode])
-    pose3d = np.einsum("m,mjd->jd", share, pool.pose3d[mode])
-    box = share @ pool.box[mode]
-    score = min(1.0, float(np.bincount(pool.proposal[mode], weights=pool.score[mode]).max()))
-    spread = np.sqrt(share @ ((pool.pose2d[mode] - pose2d) ** 2).sum(axis=2)) / max(_size(box), 1e-9)
-    confidence = score * np.exp(-((spread / _SPREAD) ** 2))
-    if kind == "body":
-        whole = pool.score[mode][~upper[mode]].sum() / pool.score[mode].sum()
-        confidence[_LOWER] *= whole
-    return PartPose(score, pose2d, about_root(kind, pose3d * unit), confidence, box)
-
-
-def _distinct(candidates: list[Candidate], settings: IntegrationSettings) -> list[Candidate]:
-    """Candidates, best first, without those that tell of a better one's part again."""
-    if not candidates:
-        return []
-    boxes = np.array([c.pose.box for c in candidates])
-    poses = np.array([c.pose.pose2d for c in candidates])
-    sizes = np.array([_size(box) for box in boxes])
-    left = np.ones(len(candidates), dtype=bool)
-    kept = []
-    for index, candidate in enumerate(candidates):
-        if left[index]:
-            kept.append(candidate)
-            again = box_iou(boxes[index], boxes) >= settings.overlap
-            # the larger one's size: a loose box round the same part proposes a pose as loose
-            reach = settings.near * np.maximum(sizes, sizes[index])
-            left &= ~(again & (_distance(poses, poses[index]) <= reach))
-    return kept
-
-
-def box_iou(box: Array, boxes: Array) -> Array:
-    """(M,) intersection over union of a box (4,) with boxes (M, 4)."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    inter = np.clip(sides, 0, None).prod(axis=1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - inter
-    return np.asarray(inter / np.maximum(union, 1e-9))
-
-
 def _distance(a: Array, b: Array) -> Array:
     """Mean distance (…,) of joints (…, J, D)."""
     gap = a - b
     return np.asarray(np.sqrt(np.einsum("...d,...d->...", gap, gap)).mean(axis=-1))
-
-
-def _size(box: Array) -> float:
-    """Root of a box's area, px."""
-    return float(np.sqrt(max(0.0, (box[2:] - box[:2]).prod())))

@@ -47,6 +47,8 @@ class LossSettings:
 
 #: Least overlap of the anchor that stands for a part which no anchor fits well.
 _BEST_ANCHOR = 0.15
+#: A proposal of no score is drawn like one of this score.
+_ANY_CHANCE = 0.02
 #: Focal loss: well-judged anchors count for less, so that the many easy ones do not drown the others.
 _FOCUS = 2.0
 #: Smooth L1 is quadratic below this.
@@ -76,8 +78,8 @@ class DopeLoss(nn.Module):
         size = torch.tensor(images.shape[-2:], dtype=torch.float32, device=images.device)
         for kind in KINDS:
             with torch.no_grad():
-                boxes, _, proposed = network.rpn.candidates(raw, network.group(kind), size, min_score=0.0)
-                boxes, real = choose_regions(boxes, proposed, targets[kind], self.settings)
+                boxes, logits, proposed = network.rpn.candidates(raw, network.group(kind), size, min_score=0.0)
+                boxes, real = choose_regions(boxes, proposed, logits.sigmoid(), targets[kind], self.settings)
                 asked = region_targets(kind, boxes, real, targets[kind], network, self.settings)
             logits, poses = network.roi_heads(network.describe(maps, boxes, kind), kind)
             terms |= head_loss(kind, logits.float(), poses.float(), asked)
@@ -87,8 +89,12 @@ class DopeLoss(nn.Module):
 def proposal_loss(
     network: Dope, raw: RawProposals, targets: Mapping[str, KindBatch], settings: LossSettings
 ) -> dict[str, Tensor]:
-    """Focal loss of objectness and smooth L1 of boxes, over the number of anchors that stand for parts."""
-    objects, boxes, count = (raw.logits.new_zeros(()) for _ in range(3))
+    """Focal loss of objectness and smooth L1 of boxes: means over the anchors that stand for parts, summed over groups.
+
+    Each group has means of its own: bodies have four times as many such anchors as hands, which would hardly count.
+    They are over as many as there are labelled images at least, so that images without parts do not weigh the more.
+    """
+    objects, boxes = raw.logits.new_zeros(()), raw.logits.new_zeros(())
     for group, name in enumerate(network.groups):
         kinds = [targets[kind] for kind in KINDS if name in (kind, "any")]
         parts = torch.cat([one.boxes for one in kinds], dim=1)
@@ -101,13 +107,13 @@ def proposal_loss(
         logit = raw.logits[:, group]
         miss = torch.where(hit, 1 - logit.sigmoid(), logit.sigmoid()).detach()
         loss = functional.binary_cross_entropy_with_logits(logit, hit.float(), reduction="none")
-        objects = objects + (loss * miss**_FOCUS * (hit | ((label == 0) & background))).sum()
+        count = torch.maximum(hit.sum(), torch.stack([one.asked for one in kinds]).any(dim=0).sum()).clamp(min=1)
+        objects = objects + (loss * miss**_FOCUS * (hit | ((label == 0) & background))).sum() / count
         image, anchor = hit.nonzero(as_tuple=True)
         wanted = encode(parts[image, matched[image, anchor]], raw.anchors[anchor])
         found = raw.deltas[:, group][image, anchor]
-        boxes = boxes + functional.smooth_l1_loss(found, wanted, beta=_BOX_BEND, reduction="sum")
-        count = count + hit.sum()
-    return {"proposal": objects / count.clamp(min=1), "box": boxes / count.clamp(min=1)}
+        boxes = boxes + functional.smooth_l1_loss(found, wanted, beta=_BOX_BEND, reduction="sum") / count
+    return {"proposal": objects, "box": boxes}
 
 
 @torch.no_grad()
@@ -146,23 +152,25 @@ def _inside(boxes: Tensor, ignored: Tensor) -> Tensor:
 
 @torch.no_grad()
 def choose_regions(
-    proposals: Tensor, proposed: Tensor, target: KindBatch, settings: LossSettings
+    proposals: Tensor, proposed: Tensor, score: Tensor, target: KindBatch, settings: LossSettings
 ) -> tuple[Tensor, Tensor]:
     """Boxes (B, regions, 4) to judge, and which of them are any (B, regions).
 
     They are the parts' own, copies of them shifted and scaled, and proposals (B, N, 4), those that are `proposed`
-    (B, N); at most half of them show parts, as far as there are others.
+    (B, N); at most half of them show parts, as far as there are others. A proposal is drawn the rather the higher its
+    `score` (B, N), in [0, 1]: what looks like a part and is none teaches most, and is what will be judged in use.
     """
     copies = target.boxes.repeat_interleave(settings.jitter, dim=1)
     # drawn on the CPU: the same on every machine
     noise = torch.randn(copies.shape) * torch.tensor([0.1, 0.1, 0.12, 0.12])
     pool = torch.cat([target.boxes, decode(noise.to(copies), copies), proposals], dim=1)
     real = torch.cat([target.real, target.real.repeat_interleave(settings.jitter, dim=1), proposed], dim=1)
-    short = settings.regions - pool.shape[1]
-    if short > 0:
-        pool, real = functional.pad(pool, (0, 0, 0, short)), functional.pad(real, (0, short))
+    likely = functional.pad(score + _ANY_CHANCE, (pool.shape[1] - score.shape[1], 0), value=1.0)
+    short = max(0, settings.regions - pool.shape[1])
+    pool, real, likely = (functional.pad(t, (*(0,) * (2 * (t.ndim - 2)), 0, short)) for t in (pool, real, likely))
     shows = ((iou(pool, target.boxes) * target.real[:, None]).amax(dim=2) >= settings.positive) & real
-    luck = torch.rand(real.shape).to(pool)
+    # a draw by weight is that of the largest of these (Efraimidis and Spirakis)
+    luck = torch.rand(real.shape).to(pool) ** (1 / likely.clamp(min=_ANY_CHANCE))
     # first the lucky half that shows parts, then what shows none, then the rest, last what is nothing
     rank = torch.where(shows, luck, -1.0).argsort(dim=1, descending=True).argsort(dim=1)
     lucky = shows & (rank < settings.regions // 2)

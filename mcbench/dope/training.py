@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from mcbench.dataset.files import sha256_json, write_bytes
 from mcbench.dope.anchor_poses import anchor_poses, collect
 from mcbench.dope.augmentation import AugmentationSettings
-from mcbench.dope.checkpoint import config_from_json, save_network, torch_bytes
+from mcbench.dope.checkpoint import config_from_json, load_network, save_network, torch_bytes
 from mcbench.dope.losses import DopeLoss, LossSettings
 from mcbench.dope.network import BACKBONES, MULTIPLE, Dope, DopeConfig
 from mcbench.dope.people import KINDS, WholeBody
@@ -84,6 +84,12 @@ class TrainSettings:
         default="auto",
         metadata={
             "help": "File of ImageNet weights for the backbone; auto: those of the extra dope; none: random ones."
+        },
+    )
+    start: str = field(
+        default="",
+        metadata={
+            "help": "Checkpoint to start from, its anchor poses and backbone included, with a new learning rate."
         },
     )
     frozen: int = field(
@@ -196,7 +202,10 @@ class _Run:
         look = settings.look or settings.side
         state = self._state(resume)
         torch.manual_seed(settings.seed)
-        if state is None:
+        if state is None and settings.start:
+            network = load_network(Path(settings.start))
+            network.config = replace(network.config, min_size=look, max_size=look)
+        elif state is None:
             config, poses = anchor_poses(
                 collect(_labels(images), DopeConfig().units),
                 DopeConfig(backbone=settings.backbone, min_size=look, max_size=look),

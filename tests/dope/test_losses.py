@@ -17,6 +17,7 @@ from mcbench.dope.losses import (
     choose_regions,
     head_loss,
     match_anchors,
+    proposal_loss,
     region_targets,
 )
 from mcbench.dope.network import Dope, DopeConfig
@@ -66,14 +67,28 @@ def test_regions_are_half_parts_at_most() -> None:
     settings = LossSettings()
     target = targets()["body"]
     proposals = torch.rand(2, 60, 2).repeat(1, 1, 2) * 100 + torch.tensor([0.0, 0.0, 9.0, 9.0])
-    chosen, real = choose_regions(proposals, torch.ones(2, 60, dtype=torch.bool), target, settings)
+    score = torch.full((2, 60), 0.5)
+    chosen, real = choose_regions(proposals, torch.ones(2, 60, dtype=torch.bool), score, target, settings)
     assert chosen.shape == (2, settings.regions, 4) and real.all()
     said = region_targets("body", chosen, real, target, Dope(DopeConfig()), settings)
     hits = (said.share.sum(dim=1) > 0).view(2, -1).sum(dim=1)
     assert 0 < hits[0] <= settings.regions // 2 and hits[1] == 0
-    chosen, real = choose_regions(proposals[:, :3], torch.tensor([[True, False, True]] * 2), target, settings)
+    some = torch.tensor([[True, False, True]] * 2)
+    chosen, real = choose_regions(proposals[:, :3], some, score[:, :3], target, settings)
     parts = int(target.real[0].sum())
     assert real.sum(dim=1).tolist() == [2 + min(parts * (1 + settings.jitter), settings.regions - 2), 2]
+
+
+def test_regions_that_look_like_parts_are_drawn_rather() -> None:
+    target = targets()["body"]
+    proposals = (1000.0 + 20 * torch.arange(100.0)).view(1, 100, 1) + torch.tensor([0.0, 0.0, 9.0, 9.0])
+    score = (torch.arange(100) < 20).float().expand(2, 100)
+    torch.manual_seed(0)
+    chosen, _ = choose_regions(
+        proposals.expand(2, 100, 4), torch.ones(2, 100, dtype=torch.bool), score, target, LossSettings(regions=20)
+    )
+    likely = (chosen[1, :, 0] - 1000) / 20 < 20  # the second image holds no part
+    assert int(likely.sum()) >= 16
 
 
 def test_a_part_is_nearest_to_itself_and_hands_have_a_side(network: Dope) -> None:
@@ -136,6 +151,16 @@ def test_an_empty_picture_asks_for_background_alone(network: Dope) -> None:
     nobody = [image_targets([], ALL, network.config)] * 2
     terms = DopeLoss(network)(pixels(), {kind: KindBatch.of(kind, nobody) for kind in ALL})
     assert torch.isfinite(terms["loss"]) and terms["box"] == 0 and terms["body_pose"] == 0 and terms["proposal"] > 0
+
+
+def test_hands_count_the_same_whatever_bodies_there_are(network: Dope) -> None:
+    with torch.no_grad():
+        _, raw = network.features(network.normalised(pixels().float() / 255))
+        alone = [proposal_loss(network, raw, targets(frozenset({kind})), LossSettings()) for kind in ("body", "hand")]
+        both = proposal_loss(network, raw, targets(frozenset({"body", "hand"})), LossSettings())
+    for term in ("proposal", "box"):
+        assert all(one[term] > 0 for one in alone)
+        assert torch.isclose(both[term], alone[0][term] + alone[1][term])
 
 
 def test_unknown_coordinates_ask_nothing() -> None:

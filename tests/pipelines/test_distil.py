@@ -11,6 +11,8 @@ from running import mcbench
 
 from mcbench.body.model import BodyModel
 from mcbench.dope.people import KINDS
+from mcbench.dope.training import TrainSettings
+from mcbench.pipelines import distil as module
 from mcbench.pipelines.distil import RECIPES, distil, distillation_gain
 from mcbench.pipelines.weights import fetch_weights
 
@@ -73,7 +75,29 @@ def test_nothing_is_scored_that_was_learnt(name: str) -> None:
     assert not {images.clips.seed for images in recipe.learnt} & {images.clips.seed for images in recipe.scored}
     for images in (*recipe.learnt, *recipe.scored):
         images.clips.check()
-    recipe.training.check()
+    for training in (recipe.training, recipe.further or recipe.training):
+        training.check()
+
+
+def test_a_second_training_starts_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything but the order of things is left out."""
+    asked = []
+
+    def train(labels: list[Path], out: Path, how: TrainSettings, *_: object) -> dict:
+        asked.append((out.name, how.start, [folder.name for folder in labels]))
+        return {"model": str(out / "model.pt")}
+
+    monkeypatch.setattr(module, "train_dope", train)
+    for name in ("synth", "pseudo_label", "export_onnx", "load_network", "method", "eval_dope"):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    recipe = replace(TOY, further=TOY.training, photos=2)
+    made = distil(tmp_path / "a", [tmp_path], recipe)
+    first = str(tmp_path / "a" / "first" / "model.pt")
+    assert asked == [("first", "", ["close_0511", "photos"]), ("student", first, ["close_0511", "photos", "photos"])]
+    assert set(made["training"]) == {"first", "student"}
+    asked.clear()
+    distil(tmp_path / "b", [], recipe)
+    assert [labels for *_, labels in asked] == [["close_0511"]] * 2
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

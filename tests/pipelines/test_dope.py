@@ -17,6 +17,7 @@ from running import mcbench
 from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
 from mcbench.dope.people import from_json
+from mcbench.pipelines.dope import overlay_names
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--steps", 2, "--batch", 2, "--side", 96, "--imagenet", "none", "--seed", 3)
@@ -69,10 +70,41 @@ def test_a_folder_of_pictures_and_a_video(trained: Path, tmp_path: Path) -> None
     assert [i["file"] for i in said["images"]] == ["1.png", "2.jpg", *(f"clip.mp4#{k:06d}" for k in range(3))]
     assert [f["file"] for f in said["failed"]] == ["3.jpg"] and said["failed"][0]["reason"] == "not_image"
     assert json.loads((out / "people.json").read_text()) == said
-    assert sorted(p.name for p in (out / "overlays").iterdir()) == ["1.png.jpg", "2.jpg.jpg", "clip.mp4.mp4"]
+    assert sorted(p.name for p in (out / "overlays").iterdir()) == ["1.jpg", "2.jpg", "clip.mp4"]
     assert "2.jpg" in (out / "people3d.html").read_text()
-    with av.open(str(out / "overlays" / "clip.mp4.mp4")) as container:
+    with av.open(str(out / "overlays" / "clip.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
+
+
+def test_overlays_are_called_like_their_images_unless_two_would_be() -> None:
+    files = [Path(name) for name in ("a.jpg", "b.png", "b.jpg", "c.jpg.png", "c.jpg", "D.PNG", "d.mp4")]
+    names = overlay_names(files)
+    assert list(names.values()) == ["a", "b.png", "b.jpg", "c.jpg.png", "c", "D.PNG", "d.mp4"]
+    assert len({name.casefold() for name in names.values()}) == len(files)
+
+
+def test_a_camera_by_its_number(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.ascontiguousarray(toy.labelled(0).image[..., ::-1])
+
+    class FakeCamera:
+        def __init__(self, number: int) -> None:
+            self.there = number == 0
+
+        def set(self, what: int, value: float) -> None: ...
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            return self.there, picture
+
+        def release(self) -> None: ...
+
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    options = ("--weights", trained / "model.pt", "--engine", "torch", "--json")
+    said = json.loads(mcbench("dope", 0, "--out", tmp_path / "o", "--frames", 2, *options).stdout)
+    assert [image["file"] for image in said["images"]] == ["camera0#000000", "camera0#000001"]
+    with av.open(str(tmp_path / "o" / "overlays" / "camera0.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 2
+    failed = json.loads(mcbench("dope", 1, "--out", tmp_path / "p", *options, status=1).stdout)["failed"]
+    assert [(f["file"], f["reason"]) for f in failed] == [("camera1", "no_camera")]
 
 
 def test_wrong_sources_and_networks(trained: Path, tmp_path: Path) -> None:

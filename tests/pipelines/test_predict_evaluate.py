@@ -16,7 +16,9 @@ from running import mcbench
 from mcbench.cameras.camera import transform
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.predictions import Predictions
+from mcbench.dope.people import PartPose, WholeBody, about_root
 from mcbench.experts.base import PersonDetection
+from mcbench.joints import COCO17, DOPE13
 from mcbench.pipelines import evaluate, finished, predict
 from mcbench.workspace.workspace import Workspace
 
@@ -181,6 +183,40 @@ def test_a_detector_without_depth(bench: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(predict, "detector_class", known_detector(bench, depth=False))
     mcbench("predict", bench, tmp_path / "p", "--method", "single_image")
     assert score_of(bench, tmp_path / "p")["recall"] == 1.0
+
+
+def test_bodies_are_fitted_to_what_the_network_finds(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that knows the joints, and a hand that belongs to nobody."""
+    names = COCO17.joints
+    ears = [names.index(f"{side}_ear") for side in ("left", "right")]
+    answers = []
+    for people in known_detector(bench, depth=True)("")().answers:
+        found = []
+        for one in people:
+            joints = [[names.index(name)] if name in names else ears for name in DOPE13.joints]
+            pose2d, pose3d = (np.array([p[j].mean(axis=0) for j in joints]) for p in (one.keypoints, one.keypoints3d))
+            body = PartPose(0.9, pose2d, about_root("body", pose3d), np.ones(13), one.box)
+            found.append(WholeBody.of({"body": body}))
+        lone = PartPose(0.9, np.ones((21, 2)), np.zeros((21, 3)), np.ones(21), np.array([0.0, 0, 9, 9]))
+        answers.append([*found, WholeBody.of({"left_hand": lone})])
+
+    class KnownNetwork:
+        def __init__(self, engine: object) -> None: ...
+
+        def detect(self, image: np.ndarray) -> list[WholeBody]:
+            return answers.pop(0)
+
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(b"anything")
+    monkeypatch.setattr(predict, "DopeDetector", KnownNetwork)
+    monkeypatch.setattr(predict, "open_engine", lambda path: path)
+    monkeypatch.setattr(predict, "shipped_weights", lambda: weights)
+    mcbench("predict", bench, tmp_path / "p", "--method", "dope")
+    assert Predictions.load(tmp_path / "p").method == "dope"
+    score = score_of(bench, tmp_path / "p")
+    assert score["recall"] == 1.0 and score["unmatched_predictions"] == 0 and score["mpjpe_mm"] < 80
 
 
 def score_of(bench: Path, folder: Path) -> dict:
