@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter, uniform_filter
+from scipy.ndimage import binary_dilation, label, maximum_filter, uniform_filter
 from scipy.spatial import cKDTree
 
 from mcbench.cameras.views import Views
@@ -26,6 +27,8 @@ _LOWEST, _HIGHEST = 0.12, 1.4
 _OF_PERSON = 0.15
 #: Side of a cell of the floor, m, and how many points there must be in a cell and those round it.
 _CELL, _POINTS = 0.08, 4
+#: A piece of furniture is no longer than this, m, and its points no farther apart than twice so many cells.
+_LONGEST, _GAP = 1.6, 2
 #: What hides a point is nearer by this at least, m.
 _CLEAR = 0.2
 #: Side of the cells of the images, px.
@@ -78,9 +81,29 @@ def _columns(points: Array, up: Array, floor: float, people: Array) -> Array:
     np.add.at(count, tuple(cell.T), 1.0)
     np.maximum.at(top, tuple(cell.T), turned[:, 2] - floor)
     filled = 9 * uniform_filter(count, 3, mode="constant") >= _POINTS - 0.5
-    x, y = np.nonzero(filled)
-    tops = maximum_filter(top, 3, mode="constant")[x, y]
+    tops = np.where(filled, maximum_filter(top, 3, mode="constant"), 0.0)
+    tops = np.maximum(tops, _inside(tops))
+    x, y = np.nonzero(tops)
+    tops = tops[x, y]
     levels = np.arange(0.0, _HIGHEST, _CELL / 2)
     column, level = np.nonzero(levels < tops[:, None])
     places = corner + (np.stack([x, y], axis=1) + 0.5) * _CELL
     return np.column_stack([places[column], floor + levels[level]]) @ to_z
+
+
+def _inside(tops: Array) -> Array:
+    """Heights (rows, columns) of pieces of furniture between their edges, where most of their points are; 0 elsewhere.
+
+    A piece is as wide as its hull, and as high as most of it; what is longer than furniture is a wall, and has no
+    inside.
+    """
+    pieces, count = label(binary_dilation(tops > 0, iterations=_GAP))
+    found = np.zeros_like(tops)
+    for piece in range(1, count + 1):
+        cells = np.argwhere((pieces == piece) & (tops > 0))
+        if np.ptp(cells, axis=0).max() * _CELL > _LONGEST:
+            continue
+        hull = cv2.convexHull(np.ascontiguousarray(cells[:, ::-1], dtype=np.int32))
+        inside = cv2.fillConvexPoly(np.zeros(tops.shape, dtype=np.uint8), hull, 1) > 0
+        found[inside] = np.maximum(found[inside], np.median(tops[tuple(cells.T)]))
+    return found

@@ -186,6 +186,8 @@ class LimbSearch:
             seen = np.asarray((rays * normals).sum(-1) > _FACING * np.linalg.norm(rays, axis=-1))
             seen &= (cam[..., 2] > 0.05) & (pixels > 1).all(axis=-1) & (pixels < size - 2).all(axis=-1)
             seen[seen] = behind.in_front(0, view, pixels[seen], depth[seen])
+            if self._finder.furniture is not None:
+                seen[seen] = ~self._finder.furniture.hides(view, pixels[seen], depth[seen])
             pose, sample = np.nonzero(seen)
             if not len(pose):
                 continue

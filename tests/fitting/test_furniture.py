@@ -78,3 +78,26 @@ def test_the_worlds_frame_does_not_matter(seed: int) -> None:
     other = Furniture.of_points(points @ turn.T + move, turn @ UP, float(turn @ UP @ move), person, turned)
     same = hidden(other, person, turned) == one
     assert same.mean() > 0.93  # the cells of the floor lie elsewhere
+
+
+def edges(x: tuple[float, float], y: tuple[float, float], height: float) -> np.ndarray:
+    """Points along the four edges of the top of something."""
+    along = np.linspace(0, 1, 60)
+    across = [np.interp(along, [0, 1], ends) for ends in (x, y)]
+    sides = [np.column_stack([across[0], np.full(60, end)]) for end in y]
+    sides += [np.column_stack([np.full(60, end), across[1]]) for end in x]
+    return np.column_stack([np.concatenate(sides), np.full(240, height)])
+
+
+def test_a_box_of_which_only_edges_have_points_hides_what_is_behind_its_middle() -> None:
+    before = filmed(CAMERA)
+    box = edges((-0.6, 0.6), (-1.8, -0.8), 0.7)
+    seen = hidden(Furniture.of_points(np.concatenate([ROOM, box]), UP, 0.0, PERSON, before), PERSON, before)
+    assert seen[PERSON[:, 2] < 0.3].all()
+
+
+def test_walls_are_not_filled() -> None:
+    before = filmed(CAMERA)
+    room = np.concatenate([edges((-3.0, 3.0), (-5.0, 3.0), height) for height in (0.4, 0.8, 1.2)])
+    furniture = Furniture.of_points(np.concatenate([ROOM, room]), UP, 0.0, PERSON, before)
+    assert not hidden(furniture, PERSON, before).any()
