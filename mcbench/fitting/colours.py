@@ -19,8 +19,8 @@ def likeness(colours: Colours, palette: Colours, deviation: float) -> Colours:
     A normal density of standard `deviation`, of 255, over its height; colours of the palette that are NaN are none.
     """
     known = np.where(np.isfinite(palette).all(axis=-1, keepdims=True), palette, _NONE)
-    squared = (colours**2).sum(-1)[..., None] + (known**2).sum(-1)[..., None, :]
-    squared = (squared - 2 * colours @ known.swapaxes(-1, -2)).min(-1)
+    product = known @ colours.swapaxes(-1, -2)  # (…, N, T): the least of N is soonest found along the rows
+    squared = ((known**2).sum(-1)[..., None] - 2 * product).min(-2) + (colours**2).sum(-1)
     return np.asarray(np.exp(-0.5 * np.maximum(squared, 0) / deviation**2))
 
 

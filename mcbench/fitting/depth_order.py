@@ -87,8 +87,10 @@ class DepthOrder:
 
 def at_pixels(grid: npt.NDArray[np.float32], pixels: Array, cell: int) -> npt.NDArray[np.float32]:
     """Values (N,) of a grid with cells of `cell` px at pixels (N, 2), those outside at its border."""
-    at = np.clip((pixels / cell).astype(np.int64), 0, [grid.shape[1] - 1, grid.shape[0] - 1])
-    return np.asarray(grid[at[:, 1], at[:, 0]])
+    column, row = (pixels.T / cell).astype(np.int64)
+    rows, columns = grid.shape
+    column, row = np.minimum(np.maximum(column, 0), columns - 1), np.minimum(np.maximum(row, 0), rows - 1)
+    return np.asarray(grid.ravel()[row * columns + column])
 
 
 def splat(points: Array, projection: Array, size: Array, cell: int) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mcbench.fitting.contour_energy import ContourTerm
 from mcbench.fitting.energy import PersonEnergy, PersonProblem
+from mcbench.fitting.parts import active_unknowns
 from mcbench.fitting.solver import Solution, minimise
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.uncertainty import noise_factor
@@ -54,11 +55,14 @@ class PersonSolver:
         return self.refined(person.energy.grown(growth), start, person.noise)
 
     def with_outline(self, person: SolvedPerson, term: ContourTerm | None) -> SolvedPerson:
-        """The person fitted to an outline instead of the one before; as it is without one."""
+        """The person fitted to an outline instead of the one before; as it is without one.
+
+        Fingers and face keep their pose: they settle when the body has, and would double the time.
+        """
         if term is None:
             return person
         energy = replace(person.energy, contours=term)
-        state = self._minimised(with_noise(energy, person.noise), person.state, 1e-4).state
+        state = self._minimised(with_noise(body_alone(energy), person.noise), person.state, 1e-4).state
         return SolvedPerson(energy, noise_factor(energy, state), state)
 
     def finished(self, person: SolvedPerson) -> tuple[PersonEnergy, Solution[PersonState]]:
@@ -68,6 +72,11 @@ class PersonSolver:
 
     def _minimised(self, energy: PersonEnergy, start: PersonState, tolerance: float) -> Solution[PersonState]:
         return minimise(PersonProblem(energy), start, max_iterations=self.max_iterations, tolerance=tolerance)
+
+
+def body_alone(energy: PersonEnergy) -> PersonEnergy:
+    """The same energy with the pose of fingers and face as it is."""
+    return replace(energy, active=active_unknowns(energy.body, []))
 
 
 def with_noise(energy: PersonEnergy, factor: float) -> PersonEnergy:

@@ -23,6 +23,7 @@ from mcbench.cameras.alignment import Similarity
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
+from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.fitting.landmarks import Landmarks
@@ -35,14 +36,17 @@ from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.reconsidering import Reconsidering
 from mcbench.fitting.scene_scale import SceneScale, corrected
 from mcbench.fitting.settings import FitSettings
+from mcbench.fitting.solver import Solution
 from mcbench.fitting.starts import Starts
-from mcbench.fitting.state import BodyState
+from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
 from mcbench.fitting.turned_round import TurningRound
 from mcbench.fitting.uncertainty import body_covariance, joints_covariance, noise_factor
 
 Array = npt.NDArray[np.float64]
 
+#: Solutions whose keypoints are all nearer to each other than this are one, metres.
+_SAME_M = 0.02
 _Z90 = 1.6449  # 90 % of a normal distribution lie within this many standard deviations
 
 
@@ -198,9 +202,10 @@ class SceneFitter:
         if len(energy.observations) < self._settings.min_views:
             return None
         starts = self._starts.first(points, energy.observations)
-        solutions = [self._solver.solve(energy, start) for start in starts]
-        if not solutions:
+        if not starts:
             return None
+        rough = _different(energy, [self._solver.rough(energy, start) for start in starts])
+        solutions = [self._solver.settled(energy, solution) for solution in rough]
         return self._solver.refined(energy, min(solutions, key=lambda s: s.value).state)
 
     def _finish(
@@ -231,6 +236,16 @@ class SceneFitter:
             outline,
             turned_round,
         )
+
+
+def _different(energy: PersonEnergy, solutions: Sequence[Solution[PersonState]]) -> list[Solution[PersonState]]:
+    """The solutions without those that are an earlier one over again."""
+    different: list[tuple[Array, Solution[PersonState]]] = []
+    for solution in solutions:
+        points = energy.points(solution.state)
+        if all(np.linalg.norm(points - other, axis=-1).max() > _SAME_M for other, _ in different):
+            different.append((points, solution))
+    return [solution for _, solution in different]
 
 
 def _movement(*fits: SolvedPerson) -> Movement | None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcbench.fitting.energy import SceneProblem, SceneState
-from mcbench.fitting.person_solver import SolvedPerson, with_noise
+from mcbench.fitting.person_solver import SolvedPerson, body_alone, with_noise
 from mcbench.fitting.solver import Solution, minimise
 from mcbench.fitting.stillness import measure_movement
 
@@ -70,7 +70,8 @@ def corrected(
     people: dict[int, SolvedPerson], voters: Sequence[int], max_iterations: int
 ) -> tuple[float, dict[int, SolvedPerson]]:
     """The log of the factor by which some of the people would have their world larger, and people as these would be."""
-    together = _solve([people[i] for i in voters], 0.0, max_iterations)
+    alone = [replace(people[i], energy=body_alone(people[i].energy)) for i in voters]
+    together = _solve(alone, 0.0, max_iterations)
     return together.state.log_scale, _as_agreed(people, voters, together)
 
 

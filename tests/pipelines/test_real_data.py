@@ -131,8 +131,10 @@ def test_a_held_t_pose(keypoints: str, test_data: Path, tmp_path: Path) -> None:
     assert fits.people.residual_px[person] == pytest.approx(median, abs=0.05)
     assert_stands_on_the_floor(fits, person)
     reference = reference_segments(data / "reference.trc")
+    # the reference is of OpenPose's keypoints; BlazePose reads longer forearms and thighs of him
+    rel = 0.08 if keypoints == "openpose" else 0.15
     for name, length in fits.segments(person).items():
-        assert length == pytest.approx(reference[name], rel=0.15), name
+        assert length == pytest.approx(reference[name], rel=rel), name
 
 
 def test_scale_and_gravity_where_nobody_tells_them(test_data: Path, tmp_path: Path) -> None:
