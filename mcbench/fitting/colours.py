@@ -13,14 +13,21 @@ Colours = npt.NDArray[np.float32]
 _NONE = np.float32(1e4)
 
 
-def likeness(colours: Colours, palette: Colours, deviation: float) -> Colours:
+def likeness(colours: Colours, palette: Colours, deviation: float, shading: float = 1.0) -> Colours:
     """How like (…, T) colours (…, T, 3) are to the nearest of a palette (…, N, 3), 1 where they are the same.
 
     A normal density of standard `deviation`, of 255, over its height; colours of the palette that are NaN are none.
+    In the direction of brighter and darker it is wider by `shading`: the same cloth in another light.
     """
     known = np.where(np.isfinite(palette).all(axis=-1, keepdims=True), palette, _NONE)
     product = known @ colours.swapaxes(-1, -2)  # (…, N, T): the least of N is soonest found along the rows
-    squared = ((known**2).sum(-1)[..., None] - 2 * product).min(-2) + (colours**2).sum(-1)
+    own, square = (known**2).sum(-1)[..., None], (colours**2).sum(-1)
+    if shading == 1.0:
+        squared = (own - 2 * product).min(-2) + square
+    else:
+        length = np.sqrt(np.maximum(own, 1.0))
+        along = product / length - length
+        squared = (own - 2 * product - (1 - shading**-2.0) * along**2).min(-2) + square
     return np.asarray(np.exp(-0.5 * np.maximum(squared, 0) / deviation**2))
 
 

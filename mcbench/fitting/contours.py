@@ -38,6 +38,8 @@ _COVER_M = 0.010
 _FACING = 0.5
 #: Difference of colours (of 255) at which a pixel is as likely of the body as not is 1.18 times this.
 _COLOUR_SD = 14.0
+#: Colours that are not read where they are looked for are of another light: their brightness differs by so much more.
+SHADING = 2.5
 #: Pixels on either side of a boundary that must be of the body, or not.
 _SIDE = 4
 _INSIDE, _OUTSIDE = 0.6, 0.25
@@ -199,10 +201,11 @@ class ContourFinder:
         edge, view, middle, normal, depth = self._rims(vertices, order, person, reach, part)
         if not len(view):
             return ContourReadings(edge, view, normal, np.zeros(0), depth, _SPACING_PX, edge[:, 0])
+        shading = 1.0 if colours is None else SHADING
         if colours is None:
             colours = self.colours(vertices, order, person)
         profile, steps = self._profiles(view, middle, normal, reach)
-        place, good = boundary(profile, colours[self.topology.near_samples[edge[:, 0]]], steps)
+        place, good = boundary(profile, colours[self.topology.near_samples[edge[:, 0]]], steps, shading)
         at = (middle * normal).sum(1) + place
         return ContourReadings(edge[good], view[good], normal[good], at[good], depth[good], _SPACING_PX, edge[:, 0])
 
@@ -280,7 +283,9 @@ class ContourFinder:
         return profile, steps
 
 
-def boundary(profile: Colours, colours: Colours, steps: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.bool_]]:
+def boundary(
+    profile: Colours, colours: Colours, steps: npt.NDArray[np.int64], shading: float = 1.0
+) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Where profiles leave a body, px along `steps`, and whether they surely do there.
 
     Parameters
@@ -289,7 +294,7 @@ def boundary(profile: Colours, colours: Colours, steps: npt.NDArray[np.int64]) -
     steps : (T,) px, one apart.
     """
     known = np.asarray(np.isfinite(colours).all(-1))
-    own = likeness(profile, colours, _COLOUR_SD)
+    own = likeness(profile, colours, _COLOUR_SD, shading)
     balance = np.cumsum(own - 0.5, axis=1)
     score = 2 * balance - balance[:, -1:]  # the body up to here, others from here on
     count, rows = len(steps), np.arange(len(profile))

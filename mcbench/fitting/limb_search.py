@@ -21,7 +21,7 @@ from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
 from mcbench.cameras.triangulation import midpoints
 from mcbench.fitting.colours import Colours, likeness, sample_colours
-from mcbench.fitting.contours import ContourFinder
+from mcbench.fitting.contours import SHADING, ContourFinder
 from mcbench.fitting.depth_order import DepthOrder
 from mcbench.fitting.energy import PersonEnergy, project
 from mcbench.fitting.gravity import Floor
@@ -273,4 +273,4 @@ def _some(colours: Colours) -> Colours:
 
 def _density(colours: Colours, palette: Colours) -> Array:
     """Density (…, T) of colours (…, T, 3) given those of a surface, (…, C, 3), over that at one of them."""
-    return np.asarray(_ANY + (1 - _ANY) * likeness(colours, palette, _COLOUR_SD))
+    return np.asarray(_ANY + (1 - _ANY) * likeness(colours, palette, _COLOUR_SD, SHADING))

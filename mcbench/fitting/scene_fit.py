@@ -167,13 +167,17 @@ class SceneFitter:
             everything = self._energies.everything(world, detections, tracks[index], people[index])
             people[index], parts[index] = self._part_fit.joined(people[index], everything)
         seen: dict[int, Outline] = {}
-        turned: dict[int, tuple[SolvedPerson, Outline]] = {}
+        turned: set[int] = set()
         if outlines is not None and people:
-            placed = outlines.transformed(_scaling(scale))
-            people, seen = with_outlines(people, parts, placed, self._solver, self._energies.joints)
-            turned = self._turning_round.turned(people, seen, by_keypoints, placed)
-            for index, (person, outline) in turned.items():
-                people[index], seen[index], parts[index] = person, outline, []
+            people, seen, turned = with_outlines(
+                people,
+                parts,
+                by_keypoints,
+                outlines.transformed(_scaling(scale)),
+                self._solver,
+                self._energies.joints,
+                self._turning_round,
+            )
         if seen and not metric:
             # the error bar stays: it is people's sizes that leave a scale open, not where their outlines are
             voters = [i for i in settled.voters if _legs_shown(seen[i])] or list(settled.voters)
@@ -186,7 +190,7 @@ class SceneFitter:
         for index, person in people.items():
             movement = _movement(by_keypoints[index], person)
             vote = settled.vote(index, first)
-            known = parts.get(index, [])
+            known = [] if index in turned else parts.get(index, [])
             fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mcbench.fitting.outlines import REACHES_PX, Look, Outline, Outlines
+from mcbench.fitting.outlines import Look, Outline, Outlines
 from mcbench.fitting.person_energies import PersonEnergies
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.starts import Starts
@@ -30,6 +31,7 @@ class TurningRound:
         found: dict[int, Outline],
         by_keypoints: dict[int, SolvedPerson],
         outlines: Outlines,
+        reaches: Sequence[int],
     ) -> dict[int, tuple[SolvedPerson, Outline]]:
         """Those whom the detector takes to look the other way, turned round, with their outlines.
 
@@ -37,7 +39,8 @@ class TurningRound:
 
         Parameters
         ----------
-        people : as fitted to the outlines `found`. by_keypoints : as fitted without. outlines : in metres, unfurnished.
+        people : as fitted to the outlines `found`. by_keypoints : as fitted without. outlines : in metres, furnished.
+        reaches : how far outlines have been followed, px, round by round.
         """
         shares = {index: outline.share for index, outline in found.items() if outline.share is not None}
         usual = float(np.quantile(list(shares.values()), _BEST_SHOWN)) if shares else 0.0
@@ -50,10 +53,9 @@ class TurningRound:
             if other is None:
                 continue
             if look is None:
-                bodies = [p.state.body for p in people.values()]
-                look = outlines.furnished(bodies).before(bodies)
+                look = outlines.before([p.state.body for p in people.values()])
             outline = found[index]
-            for reach in REACHES_PX:
+            for reach in reaches:
                 outline = look.moved(place, other.state.body).outline(place, reach)
                 other = self.solver.with_outline(other, outline.term)
             more = outline.share is not None and outline.share > shares[index] + _TURNED_SHOWN
