@@ -14,7 +14,7 @@ from mcbench.fitting.starts import Starts
 
 #: Somebody of whose outline the images show less than this share of what they show of others, those best shown, may
 #: have been taken for turned round, and is when the images show so much more of them that way.
-_LESS_SHOWN, _BEST_SHOWN, _TURNED_SHOWN = 0.9, 0.75, 0.08
+_LESS_SHOWN, _BEST_SHOWN, _TURNED_SHOWN = 0.95, 0.75, 0.06
 
 
 @dataclass(frozen=True)
