@@ -102,6 +102,28 @@ def test_angle_is_that_of_the_outermost_rays():
     assert np.isnan(triangulate(P, reprojection(P, np.zeros((1, 3))), min_angle=np.deg2rad(41)).points).all()
 
 
+def test_wrong_readings_in_many_views_are_shrugged_off():
+    P, points = arc(300), cloud(6)
+    rng = np.random.default_rng(2)
+    pixels = reprojection(P, points)
+    wrong = rng.random(pixels.shape[:2]) < 0.4
+    pixels[wrong] = rng.uniform(0, 900, (wrong.sum(), 2))
+    pixels[20:, 3] = np.nan  # few views show it
+    np.testing.assert_allclose(triangulate(P, pixels).points, points, atol=5e-3)
+
+
+def test_the_angle_of_many_rays_is_that_of_outermost_ones():
+    P, points = arc(150, degrees=40.0), cloud(5)
+    pixels = reprojection(P, points)
+    pixels[:30, 1] = np.nan  # a point that the first views do not show
+    pixels[:, 2] = np.nan
+    angle = np.rad2deg(triangulate(P, pixels).angle)
+    every_third = np.r_[0:150:3, 149]
+    expected = np.rad2deg(triangulate(P[every_third], pixels[every_third]).angle)
+    np.testing.assert_allclose(angle, expected, rtol=0.02)
+    assert np.isnan(angle[2]) and angle[1] < 0.9 * angle[0]
+
+
 def test_a_start_is_only_refined():
     P, points = arc(8), cloud(7)
     start = points + 0.02
