@@ -22,7 +22,8 @@ from mcbench.pipelines.distil import RECIPES, distil
     type=click.Choice(list(RECIPES)),
     default="small",
     show_default=True,
-    help="small: the network that comes along. short: some minutes of training. toy: shows that it runs.",
+    help="small: the network that comes along. short: some minutes of training. sets: "
+    "for --pairs, sets of images that have labels of one kind of part alone. toy: shows that it runs.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of training. [default: the recipe's]")
 @click.option(

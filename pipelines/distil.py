@@ -28,10 +28,17 @@ from mcbench.workspace.stage import Progress, no_progress
 
 @dataclass(frozen=True)
 class Images:
-    """Rendered clips, of which every n-th frame is an image."""
+    """Rendered clips, of which every n-th frame is an image.
+
+    Attributes
+    ----------
+    labelled : the kinds of parts that images like these have labels of, where each set of images has some alone, as
+        published data sets have: what a network without distillation learns from them. Empty: one kind an image, drawn.
+    """
 
     clips: SynthSettings
     every: int
+    labelled: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,6 +73,18 @@ RECIPES = {
         (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
         (Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),),
         TrainSettings(steps=200, batch=8, side=288, look=448, learning_rate=2e-3, ema=0.97, frozen=2, seed=1),
+    ),
+    "sets": Recipe(
+        (
+            Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2, ("body",)),
+            Images(SynthSettings(12, None, 48, seed=201, difficulty="standard"), 5, ("hand",)),
+            Images(SynthSettings(12, None, 48, seed=301, difficulty="standard"), 5, ("face",)),
+        ),
+        (
+            Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2, ("body",)),
+            Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2, ("hand", "face")),
+        ),
+        TrainSettings(steps=150, batch=6, side=256, look=448, learning_rate=2e-3, ema=0.96, frozen=2, seed=1),
     ),
     "small": Recipe(
         (
@@ -117,15 +136,21 @@ def distil(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
-    labels = []
+    labels, partial = [], []
     for images in recipe.learnt:
-        rendered, labelled = _rendered(out, images, jobs, progress), out / "labels" / images.name
+        rendered, folder = _rendered(out, images, jobs, progress), out / "labels" / images.name
         by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"))
-        pseudo_label([rendered / "clips"], labelled, by_truth, progress)
-        labels.append(labelled)
+        pseudo_label([rendered / "clips"], folder, by_truth, progress)
+        labels.append(folder)
+        if pairs and images.labelled:
+            folder = folder.with_name("_".join([images.name, *images.labelled]))
+            pseudo_label([rendered / "clips"], folder, replace(by_truth, parts=",".join(images.labelled)), progress)
+        partial.append(folder)
     if photos:
-        labels.append(out / "labels" / "photos")
-        pseudo_label(photos, labels[-1], LabelSettings(), progress)
+        photographed = out / "labels" / "photos"
+        pseudo_label(photos, photographed, LabelSettings(), progress)
+        labels.append(photographed)
+        partial.append(photographed)
     first = "student" if recipe.further is None else "first"
     students = {first: recipe.training}
     for seed in range(recipe.training.seed, recipe.training.seed + pairs):
@@ -134,7 +159,10 @@ def distil(
             for name, distillation in ((f"student_{seed}", True), (f"plain_{seed}", False))
             if (seed, distillation) != (recipe.training.seed, True)
         }
-    trained = {name: train_dope(labels, out / name, how, True, on_step) for name, how in students.items()}
+    trained = {
+        name: train_dope(labels if how.distillation else partial, out / name, how, True, on_step)
+        for name, how in students.items()
+    }
     if recipe.further is not None:
         further = replace(recipe.further, start=str(trained[first]["model"]))
         again = [labels[-1]] * (recipe.photos - 1) if photos else []
@@ -144,7 +172,16 @@ def distil(
     networks = {name: made["model"] for name, made in trained.items()} | {"student": str(out / GRAPH)}
     methods = [method(EXPERTS), *(method(f"{name}={path}") for name, path in networks.items())]
     evaluated = eval_dope(scored, methods, EvalDopeSettings(), out=out / "evaluation", progress=progress)
-    gain = distillation_gain(evaluated, {name: how.distillation for name, how in students.items()}) if pairs else None
+    gain = None
+    if pairs:
+        found = [method(f"{name}={out / 'evaluation' / name}.json") for name in students]
+        evaluated_by = {
+            kind: eval_dope(
+                [f for f, images in zip(scored, recipe.scored, strict=True) if kind not in images.labelled], found
+            )
+            for kind in KINDS
+        }
+        gain = distillation_gain(evaluated_by, {name: how.distillation for name, how in students.items()})
     return {"training": trained, "evaluation": evaluated, "distillation": gain, "graph": str(out / GRAPH)}
 
 
@@ -162,11 +199,12 @@ def distillation_gain(evaluated: Mapping[str, Any], distilled: Mapping[str, bool
 
     Parameters
     ----------
+    evaluated : by kind, what `eval_dope` says of the networks on images like those that had no labels of it.
     distilled : the names of the networks, and whether they learnt by distillation.
     """
-    rows = {row["name"]: row for row in evaluated["methods"]}
     gains: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
+        rows = {row["name"]: row for row in evaluated[kind]["methods"]}
         gains[kind] = {}
         for error in _ERRORS:
             values: dict[bool, list[float | None]] = {True: [], False: []}

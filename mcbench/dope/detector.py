@@ -32,7 +32,8 @@ class DopeDetector:
 
     Parameters
     ----------
-    min_score : parts of a lower score are not told.
+    min_score : parts that are there with a lower probability are not told. A hand's score is that it is there and of
+        the side that it is said to be of, which may be less.
     """
 
     def __init__(self, engine: Engine, min_score: float = 0.3) -> None:
@@ -46,14 +47,11 @@ class DopeDetector:
         """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
         picture, size, scale = prepared(image, self.engine.config.min_size, self.engine.config.max_size)
         found = {kind: self._parts(kind, said, scale) for kind, said in self.engine.run(picture, size).items()}
-        people = join(
+        return join(
             [body.pose for body in found["body"]],
             [Hand(hand.pose, hand.right) for hand in found["hand"]],
             [face.pose for face in found["face"]],
         )
-        # a hand's score is less now: that it is there, and of its side
-        sure = [{name: p for name, p in person.parts.items() if p.score >= self._settings.least} for person in people]
-        return [WholeBody.of(parts) for parts in sure if parts]
 
     def _parts(self, kind: str, said: Hypotheses, scale: npt.NDArray[np.float64]) -> list[Candidate]:
         config = self.engine.config

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -181,14 +181,15 @@ class TrainingViews(Dataset):
         labelled = self.images[draw.index]
         rng = np.random.default_rng([self.seed, 2, draw.step, draw.slot])
         view = augment(labelled.image, labelled.people, self.side, rng, self.settings)
-        kinds = labelled.labelled & {kind_for(draw.index, self.seed)} if self.one_kind else labelled.labelled
+        kinds = {kind_for(draw.index, self.seed, labelled.labelled)} if self.one_kind else labelled.labelled
         targets = image_targets(view.people, kinds, self.config, view.ignored)
         return torch.from_numpy(view.image).permute(2, 0, 1).contiguous(), targets, labelled.key
 
 
-def kind_for(index: int, seed: int) -> str:
-    """The one kind of part that an image speaks of where images speak of one."""
-    return KINDS[int(np.random.default_rng([seed, 3, index]).integers(len(KINDS)))]
+def kind_for(index: int, seed: int, labelled: Collection[str] = KINDS) -> str:
+    """The one kind of part, of those that are labelled, that an image speaks of where images speak of one."""
+    kinds = [kind for kind in KINDS if kind in labelled]
+    return kinds[int(np.random.default_rng([seed, 3, index]).integers(len(kinds)))]
 
 
 def collate(views: Sequence[tuple[Tensor, dict[str, KindTargets], str]]) -> Batch:

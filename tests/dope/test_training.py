@@ -122,6 +122,8 @@ def test_without_distillation_an_image_speaks_of_one_kind() -> None:
         _, targets, _ = views[draw]
         assert set(targets) == {kind_for(draw.index, 3)}
     assert len({kind_for(i, 3) for i in range(30)}) == 3
+    assert {kind_for(i, 3, {"hand"}) for i in range(9)} == {"hand"}
+    assert {kind_for(i, 3, {"hand", "face"}) for i in range(30)} == {"hand", "face"}
 
 
 def test_images_of_shards_in_any_order(tmp_path: Path) -> None:

@@ -62,11 +62,41 @@ def test_gain_of_distillation() -> None:
         return {"name": name, **{kind: {"error_2d": 0.5, "mpjpe_mm": error} for kind in KINDS}}
 
     evaluated = {"methods": [row("experts", 1.0), row("a", 60.0), row("b", 80.0), row("c", 100.0)]}
-    gain = distillation_gain(evaluated, {"a": True, "b": True, "c": False})
+    gain = distillation_gain(dict.fromkeys(KINDS, evaluated), {"a": True, "b": True, "c": False})
     assert gain["hand"]["mpjpe_mm"] == {"with": 70.0, "without": 100.0, "lower_by": pytest.approx(0.3)}
     assert gain["body"]["error_2d"]["lower_by"] == 0
     unknown = {"methods": [row("a", None), row("c", 100.0)]}
-    assert distillation_gain(unknown, {"a": True, "c": False})["face"]["mpjpe_mm"]["lower_by"] is None
+    assert (
+        distillation_gain(dict.fromkeys(KINDS, unknown), {"a": True, "c": False})["face"]["mpjpe_mm"]["lower_by"]
+        is None
+    )
+
+
+def test_sets_that_have_labels_of_one_kind_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What learns from which labels, and which kind is compared on which images."""
+    learnt, scored = {}, []
+
+    def train(labels: list[Path], out: Path, *_: object) -> dict:
+        learnt[out.name] = [folder.name for folder in labels]
+        return {"model": str(out / "model.pt")}
+
+    def evaluate(data: list[Path], *_: object, **__: object) -> dict:
+        scored.append([folder.name for folder in data])
+        none = {kind: {"error_2d": None, "mpjpe_mm": None} for kind in KINDS}
+        return {"methods": [{"name": name, **none} for name in learnt]}
+
+    labelled = []
+    monkeypatch.setattr(module, "pseudo_label", lambda src, out, how, *_: labelled.append((out.name, how.parts)))
+    monkeypatch.setattr(module, "train_dope", train)
+    monkeypatch.setattr(module, "eval_dope", evaluate)
+    for name in ("synth", "export_onnx", "load_network", "method"):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    distil(tmp_path, [], RECIPES["sets"], pairs=1)
+    names = ["close_0502", "standard_0201", "standard_0301"]
+    of_one = ["close_0502_body", "standard_0201_hand", "standard_0301_face"]
+    assert learnt == {"student": names, "plain_1": of_one}
+    assert dict(labelled) == {**dict.fromkeys(names, "body,hand,face"), **dict(zip(of_one, KINDS, strict=True))}
+    assert scored == [["close_0907", "standard_0908"], ["standard_0908"], ["close_0907"], ["close_0907"]]
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
