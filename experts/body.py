@@ -96,6 +96,10 @@ class BlazePoseDetector:
         pyramid = Pyramid(image)
         return self.find(pyramid, priors, self._faces(pyramid) if search else None)
 
+    def leads(self, image: np.ndarray) -> list[PersonDetection]:
+        """See `mcbench.experts.base.LeadingDetector`: the poses that MultiPose sees in tiles, masks empty."""
+        return [_lead(pose) for pose in self._multipose.in_tiles(Pyramid(image).whole)]
+
     def find(
         self, image: Pyramid, priors: Sequence[np.ndarray] = (), faces: Sequence[Part] | None = ()
     ) -> list[PersonDetection]:
@@ -246,6 +250,15 @@ def prior_from_pose(pose: Pose) -> np.ndarray:
         if pose.keypoint_score[source] > KNOWN:
             prior[target] = pose.keypoints[source]
     return prior
+
+
+def _lead(pose: Pose) -> PersonDetection:
+    points = prior_from_pose(pose)
+    score = np.zeros(len(points))
+    source, target = np.array(mapping(COCO17.name, BLAZEPOSE33.name)).T
+    score[target] = np.where(pose.keypoint_score[source] > KNOWN, pose.keypoint_score[source], 0.0)
+    unknown3d = np.full((len(points), 3), np.nan)
+    return PersonDetection(pose.score, pose.box, points, score, unknown3d, np.zeros((MASK_SIZE, MASK_SIZE), np.uint8))
 
 
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:
