@@ -182,5 +182,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=10, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=11, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

@@ -29,11 +29,12 @@ _GUESS, _SURE = 2, 3
 _GATE, _GOOD = 0.5, 0.1
 #: New detections must agree this well: looked for at one place, they agree with it more easily than found ones.
 _NEW = 0.36
-#: Where coarse poses help to tell where people are: the association's `sigma` and `same_person`. With its usual ones,
-#: people half hidden are not found, or several times.
+#: The association's `sigma` and `same_person` for coarse poses: with its usual ones people half hidden are not found,
+#: or several times. Readings go first, by the usual ones, as in coarse tracks left and right are mixed.
 _COARSE_SIGMA, _COARSE_SAME = 0.08, 0.1
 #: Cost of left and right exchanged: worth another look, and worse than a fair reading of the right sides.
 _SWAPPED = 0.2
+_USUAL = AssociationSettings()
 
 
 def second_look(
@@ -70,13 +71,16 @@ def second_look(
 
 
 def _tracks(people: People, leads: People, views: Views, looker: Looker, min_detections: int) -> list[Track]:
+    """The tracks of people, and those that what is left of people and leads makes up."""
     settings = replace(AssociationSettings(), min_detections=min_detections)
-    if leads:
-        settings = replace(settings, sigma=_COARSE_SIGMA, same_person=_COARSE_SAME)
-        people = {
-            i: [*here, *(p for p in leads.get(i, []) if not looker.is_among(p, here))] for i, here in people.items()
-        }
-    return associate(views, flatten(looker.detector, people), settings)
+    tracks = associate(views, flatten(looker.detector, people), settings)
+    if not any(leads.values()):
+        return tracks
+    coarse = replace(settings, sigma=_COARSE_SIGMA, same_person=_COARSE_SAME)
+    here = {i: [*people.get(i, []), *leads.get(i, [])] for i in sorted({*people, *leads})}
+    cost = {i: c.min(axis=1, initial=1.0) for i, c in _costs(here, tracks, views, looker, coarse, 0.0).items()}
+    left = {i: [p for p, c in zip(here[i], cost[i], strict=True) if c > _GATE] for i in here}
+    return tracks + associate(views, flatten(looker.detector, left), coarse)
 
 
 def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker, min_score: float) -> People:
@@ -109,16 +113,25 @@ def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker,
     }
 
 
-def _costs(people: People, tracks: Sequence[Track], views: Views, looker: Looker) -> dict[int, Array]:
-    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown."""
+def _costs(
+    people: People,
+    tracks: Sequence[Track],
+    views: Views,
+    looker: Looker,
+    settings: AssociationSettings = _USUAL,
+    swapped: float = _SWAPPED,
+) -> dict[int, Array]:
+    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown.
+
+    swapped : what is added where they agree with left and right exchanged.
+    """
     detections = flatten(looker.detector, people)
     cost = np.full((len(detections), len(tracks)), np.inf)
     if cost.size:
-        settings = AssociationSettings()
         observations = Observations.from_detections(views, detections, settings)
         skeletons = np.stack([track.points[observations.body] for track in tracks])
         explanation = explain(observations, skeletons, settings)
-        cost[observations.row] = explanation.cost + _SWAPPED * explanation.flipped
+        cost[observations.row] = explanation.cost + swapped * explanation.flipped
     return {i: cost[detections.frame == i] for i in people}
 
 
