@@ -76,6 +76,16 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class LeadingDetector(Detector, Protocol):
+    """A detector that also tells where people may be whom it does not read."""
+
+    def leads(self, image: np.ndarray) -> list[PersonDetection]:
+        """Coarse poses in an image, each once, by falling score: of people too small or too well hidden for `detect`,
+        and of nobody. What tells them apart is that people are in the same place in other views."""
+        ...
+
+
 def detector_names() -> list[str]:
     """Names of the registered detectors."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})

@@ -51,9 +51,12 @@ SETTLED = 0.025
 #: Margin of the last look: the body at more pixels. On rendered people it lowers the error of the landmarks by a tenth;
 #: to look like that from the start loses feet and people who are cut.
 CLOSE = 1.05
-#: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
-PRIOR_MARGINS = (1.15, 1.0)
+#: A single look is as sure as several within this distance of a prior, in the same unit.
 EXPECTED = 2 * SETTLED
+#: Margins of the regions tried at a prior, and the distance from it, in that unit, at which no other is tried: where
+#: it is a known person's projection, and where it is a coarse pose. On rendered people a close look within 0.1 of a
+#: projection is nobody else, and nearer to the truth than the nearest of all looks.
+AT_PROJECTION, AT_POSE = ((1.0, 1.15), 0.1), ((1.15, 1.0), EXPECTED)
 #: A keypoint of MultiPose is known from this score on.
 KNOWN = 0.1
 #: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
@@ -75,7 +78,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/5"
+    version = f"mediapipe-{MEDIAPIPE.version}/6"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:
@@ -96,6 +99,10 @@ class BlazePoseDetector:
         pyramid = Pyramid(image)
         return self.find(pyramid, priors, self._faces(pyramid) if search else None)
 
+    def leads(self, image: np.ndarray) -> list[PersonDetection]:
+        """See `mcbench.experts.base.LeadingDetector`: the poses that MultiPose sees in tiles, masks empty."""
+        return [_lead(pose) for pose in self._multipose.in_tiles(Pyramid(image).whole)]
+
     def find(
         self, image: Pyramid, priors: Sequence[np.ndarray] = (), faces: Sequence[Part] | None = ()
     ) -> list[PersonDetection]:
@@ -103,7 +110,7 @@ class BlazePoseDetector:
         found: list[PersonDetection] = []
         taken: list[Landmarks] = []
         for prior in priors:
-            _add(image, self._expected(image, prior), taken, found)
+            _add(image, self._expected(image, prior, *AT_PROJECTION), taken, found)
         if faces is not None:
             self._search(image, faces, taken, found)
         return distinct(found, self.keypoint_set)
@@ -115,7 +122,7 @@ class BlazePoseDetector:
         poses = self._multipose(image.whole)
         for prior in map(prior_from_pose, poses):
             if not any(pose_distance(_limbs(prior), _limbs(one.points)) < SAME for one in taken):
-                _add(image, self._settled(image, self._expected(image, prior)), taken, found)
+                _add(image, self._settled(image, self._expected(image, prior, *AT_POSE)), taken, found)
         if len(poses) >= MOST or not taken:
             for group in self._candidates(image):
                 self._try(image, group[:MAX_TRIES], taken, found)
@@ -139,12 +146,13 @@ class BlazePoseDetector:
                 taken.append(looks[-1])
                 break
 
-    def _expected(self, image: Pyramid, prior: np.ndarray) -> Reading | None:
-        """What is read near a prior (33, 2) px, and its score: of several readings, the one nearest to the prior.
+    def _expected(self, image: Pyramid, prior: np.ndarray, margins: Sequence[float], near: float) -> Reading | None:
+        """What is read near a prior (33, 2) px, and its score: the first close look, by the `margins`, that is `near`;
+        else of several readings the nearest.
 
         Looks wander to someone who stands before the one expected; a closer region may then show the right one.
         """
-        regions = [region for m in (*PRIOR_MARGINS, MARGIN) if (region := roi_from_keypoints(prior, m)) is not None]
+        regions = [region for m in (*margins, MARGIN) if (region := roi_from_keypoints(prior, m)) is not None]
         if not regions:
             return None
         *close, wide = regions
@@ -152,7 +160,7 @@ class BlazePoseDetector:
         for region in close:
             look = self._heavy(image, region)
             readings.append((look, _score_at(look, prior)))
-            if readings[-1][1] >= GOOD and _distance_to(look, prior) < EXPECTED:
+            if readings[-1][1] >= GOOD and _distance_to(look, prior) < near:
                 return readings[-1]
         if len(looks := self._look(image, wide, [])) > 1:
             readings.append((_best(looks), _score(looks)))
@@ -246,6 +254,15 @@ def prior_from_pose(pose: Pose) -> np.ndarray:
         if pose.keypoint_score[source] > KNOWN:
             prior[target] = pose.keypoints[source]
     return prior
+
+
+def _lead(pose: Pose) -> PersonDetection:
+    points = prior_from_pose(pose)
+    score = np.zeros(len(points))
+    source, target = np.array(mapping(COCO17.name, BLAZEPOSE33.name)).T
+    score[target] = np.where(pose.keypoint_score[source] > KNOWN, pose.keypoint_score[source], 0.0)
+    unknown3d = np.full((len(points), 3), np.nan)
+    return PersonDetection(pose.score, pose.box, points, score, unknown3d, np.zeros((MASK_SIZE, MASK_SIZE), np.uint8))
 
 
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:

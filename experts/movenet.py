@@ -16,7 +16,9 @@ ymax, xmax) and the person's score; the places are shares of the input's sides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,6 +36,9 @@ LONG_SIDES = (512, 672)
 #: A person counts from this score on.
 MIN_SCORE = 0.1
 _STRIDE = 32
+#: Small people and those of a crowd are found in overlapping square tiles: their side as a share of the image's shorter
+#: one, and the size at which they are read, px. On rendered crowds 0.6 of it at 256 px finds as much as twice the work.
+TILE, TILE_SIDE = 0.6, 256
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,10 @@ class Pose:
     keypoints: np.ndarray
     keypoint_score: np.ndarray
     box: np.ndarray
+
+    def moved(self, by: np.ndarray) -> Pose:
+        """The pose moved by (2,) px."""
+        return replace(self, keypoints=self.keypoints + by, box=self.box + np.tile(by, 2))
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,23 @@ class MultiPose:
 
     def __call__(self, image: np.ndarray) -> list[Pose]:
         """The people in an image (height, width, 3) uint8, each once, by falling score."""
-        found = [pose for long_side in LONG_SIDES for pose in self.read(image, long_side)]
-        kept: list[Pose] = []
-        for pose in sorted(found, key=lambda pose: -pose.score):
-            if not any(same_pose(pose, other) for other in kept):
-                kept.append(pose)
-        return kept
+        return distinct_poses([pose for long_side in LONG_SIDES for pose in self.read(image, long_side)])
+
+    def in_tiles(self, image: np.ndarray) -> list[Pose]:
+        """The people seen in tiles of an image (height, width, 3) uint8, each once, by falling score.
+
+        More people than in the whole image, and more poses that are nobody's: parts of people cut by a tile's edge.
+        """
+        height, width = image.shape[:2]
+        side = max(1, round(TILE * min(height, width)))
+        return distinct_poses(
+            [
+                pose.moved(np.array([left, top], np.float64))
+                for top in tile_starts(height, side)
+                for left in tile_starts(width, side)
+                for pose in self.read(image[top : top + side, left : left + side], TILE_SIDE)
+            ]
+        )
 
     def read(self, image: np.ndarray, long_side: int) -> list[Pose]:
         """The people seen when the image's longer side is made `long_side` px, a multiple of 32."""
@@ -116,6 +136,21 @@ class MultiPose:
         letterbox = Letterbox.of(width, height, long_side)
         (people,) = self._model(letterbox.fill(image))
         return [_pose(row.astype(np.float64), letterbox) for row in people if row[-1] >= MIN_SCORE]
+
+
+def tile_starts(length: int, side: int) -> list[int]:
+    """Where the fewest tiles of `side` px begin that cover `length` px and overlap by half at least."""
+    count = 1 + max(0, math.ceil((length - side) / (side / 2) - 1e-6))
+    return [round(start) for start in np.linspace(0, max(0, length - side), count)]
+
+
+def distinct_poses(poses: Sequence[Pose]) -> list[Pose]:
+    """The best pose of everyone, by falling score."""
+    kept: list[Pose] = []
+    for pose in sorted(poses, key=lambda pose: -pose.score):
+        if not any(same_pose(pose, other) for other in kept):
+            kept.append(pose)
+    return kept
 
 
 def same_pose(a: Pose, b: Pose) -> bool:

@@ -16,7 +16,7 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
-from mcbench.experts.base import Detector, PersonDetection, detector_class
+from mcbench.experts.base import Detector, LeadingDetector, PersonDetection, detector_class
 from mcbench.experts.holistic import PartReader
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten, spread
@@ -50,6 +50,13 @@ class DetectSettings:
         metadata={
             "help": "Search every so many of a video's frames for people; in the others look only for those known. "
             "Photos are all searched."
+        },
+    )
+    lead_every: int = field(
+        default=3,
+        metadata={
+            "help": "Search every so many of a video's frames coarsely, for people too small or too well hidden to be "
+            "read at once; the cameras tell who is there. All photos are."
         },
     )
     second_look: bool = field(
@@ -136,10 +143,14 @@ def find_people(
     video = source.kind == "video"
     searched = list(frames[:: max(1, settings.search_every)] if video else frames)
     again = settings.second_look and len(views) > 0
+    led: list[int] = []
+    if again and isinstance(detector, LeadingDetector):
+        led = list(frames[:: max(1, settings.lead_every)] if video else frames)
     parts = _has_parts(settings, detector)
-    # Frames are gone through once to search, twice to follow, once for each round of the second look, and once or, with
-    # cameras, twice to read hands and faces, some of them once more to find hands by themselves.
-    total = len(searched) + (2 * len(frames) if video or not again else 0) + again * (len(searched) + len(frames))
+    # Frames are gone through once to search, once for leads, twice to follow, once for each round of the second look,
+    # and once or, with cameras, twice to read hands and faces, some of them once more to find hands by themselves.
+    total = len(searched) + len(led) + (2 * len(frames) if (video and not led) or not again else 0)
+    total += again * (len({*searched, *led}) + len(frames))
     total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 
@@ -151,7 +162,8 @@ def find_people(
     looker = Looker(source, detector, settings.min_score, step)
     found = looker.search(searched)
     if again:
-        people = second_look(found, frames, views, looker, settings.min_expected_score)
+        leads = looker.leads(led, found)
+        people = second_look(found, leads, frames, views, looker, settings.min_expected_score)
     else:
         people = looker.follow({i: found.get(i, []) for i in frames}, {i: [] for i in frames})
     people = {i: sorted(people[i][: settings.max_people], key=lambda p: -p.score) for i in frames}
@@ -169,4 +181,6 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
         )
 
 
-STAGE = Stage(name="detect", version=9, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources)
+STAGE = Stage(
+    name="detect", version=11, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+)

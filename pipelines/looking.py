@@ -9,7 +9,7 @@ import numpy as np
 
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Frame, Source
-from mcbench.experts.base import Detector, PersonDetection
+from mcbench.experts.base import Detector, LeadingDetector, PersonDetection
 from mcbench.experts.duplicates import distinct, same_person
 from mcbench.experts.erasing import erased
 from mcbench.joints import joint_set
@@ -47,6 +47,18 @@ class Looker:
             found[frame.index] = here
             self.step("people")
         return found
+
+    def leads(self, frames: Sequence[int], found: People) -> People:
+        """Coarse poses in some of the frames of those who are not among the people `found` there; none in any frame
+        where the detector gives no leads."""
+        if not isinstance(self.detector, LeadingDetector):
+            return {}
+        leads: People = {}
+        for frame, image in self.source.images(frames):
+            known = found.get(frame.index, [])
+            leads[frame.index] = [p for p in self.detector.leads(image) if not self.is_among(p, known)]
+            self.step("people, coarsely")
+        return leads
 
     def follow(self, people: People, others: People) -> People:
         """`people`, and where they are found again in the frames after and before.

@@ -29,16 +29,23 @@ _GUESS, _SURE = 2, 3
 _GATE, _GOOD = 0.5, 0.1
 #: New detections must agree this well: looked for at one place, they agree with it more easily than found ones.
 _NEW = 0.36
+#: The association's `sigma` and `same_person` for coarse poses: with its usual ones people half hidden are not found,
+#: or several times. Readings go first, by the usual ones, as in coarse tracks left and right are mixed.
+_COARSE_SIGMA, _COARSE_SAME = 0.08, 0.1
 #: Cost of left and right exchanged: worth another look, and worse than a fair reading of the right sides.
 _SWAPPED = 0.2
+_USUAL = AssociationSettings()
 
 
-def second_look(found: People, frames: Sequence[int], views: Views, looker: Looker, min_score: float) -> People:
+def second_look(
+    found: People, leads: People, frames: Sequence[int], views: Views, looker: Looker, min_score: float
+) -> People:
     """Look again for the people that a search has found.
 
     Parameters
     ----------
-    found : the people of the frames searched.
+    found, leads : the people of the frames searched; and coarse poses in some frames, which help to tell where people
+        are, and are not people themselves. Empty where the detector gives none.
     frames : all frames to look at.
     min_score : drop detections of expected people below this score; it may be low, as the geometry speaks for them.
 
@@ -47,24 +54,33 @@ def second_look(found: People, frames: Sequence[int], views: Views, looker: Look
     The people of all frames. In a frame, everyone whom the cameras confirm has the detection that agrees best with
     their skeleton, and comes before the others.
     """
-    guesses = _tracks(found, views, looker, _GUESS)
+    found = {i: found.get(i, []) for i in sorted({*found, *leads})}
+    guesses = _tracks(found, leads, views, looker, _GUESS)
     seen = _look(found, guesses, views, looker, min_score)
     found = {i: distinct([*found[i], *seen[i]], looker.detector.keypoint_set) for i in found}
     people = {i: found.get(i, []) for i in frames}
-    if looker.source.kind == "video":
+    if looker.source.kind == "video" and not leads:
         # Who was found too seldom for a track is followed as in any clip, and may be one after that.
-        confirmed, others = _settle(people, people, _tracks(people, views, looker, _SURE), views, looker)
+        confirmed, others = _settle(people, people, _tracks(people, {}, views, looker, _SURE), views, looker)
         others = looker.follow(others, confirmed)
         people = {i: confirmed[i] + others[i] for i in frames}
-    tracks = _tracks(people, views, looker, _SURE)
+    tracks = _tracks(people, leads, views, looker, _SURE)
     seen = _look(people, tracks, views, looker, min_score)
     confirmed, others = _settle(people, {i: people[i] + seen[i] for i in frames}, tracks, views, looker)
     return {i: confirmed[i] + others[i] for i in frames}
 
 
-def _tracks(people: People, views: Views, looker: Looker, min_detections: int) -> list[Track]:
+def _tracks(people: People, leads: People, views: Views, looker: Looker, min_detections: int) -> list[Track]:
+    """The tracks of people, and those that what is left of people and leads makes up."""
     settings = replace(AssociationSettings(), min_detections=min_detections)
-    return associate(views, flatten(looker.detector, people), settings)
+    tracks = associate(views, flatten(looker.detector, people), settings)
+    if not any(leads.values()):
+        return tracks
+    coarse = replace(settings, sigma=_COARSE_SIGMA, same_person=_COARSE_SAME)
+    here = {i: [*people.get(i, []), *leads.get(i, [])] for i in sorted({*people, *leads})}
+    cost = {i: c.min(axis=1, initial=1.0) for i, c in _costs(here, tracks, views, looker, coarse, 0.0).items()}
+    left = {i: [p for p, c in zip(here[i], cost[i], strict=True) if c > _GATE] for i in here}
+    return tracks + associate(views, flatten(looker.detector, left), coarse)
 
 
 def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker, min_score: float) -> People:
@@ -97,16 +113,25 @@ def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker,
     }
 
 
-def _costs(people: People, tracks: Sequence[Track], views: Views, looker: Looker) -> dict[int, Array]:
-    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown."""
+def _costs(
+    people: People,
+    tracks: Sequence[Track],
+    views: Views,
+    looker: Looker,
+    settings: AssociationSettings = _USUAL,
+    swapped: float = _SWAPPED,
+) -> dict[int, Array]:
+    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown.
+
+    swapped : what is added where they agree with left and right exchanged.
+    """
     detections = flatten(looker.detector, people)
     cost = np.full((len(detections), len(tracks)), np.inf)
     if cost.size:
-        settings = AssociationSettings()
         observations = Observations.from_detections(views, detections, settings)
         skeletons = np.stack([track.points[observations.body] for track in tracks])
         explanation = explain(observations, skeletons, settings)
-        cost[observations.row] = explanation.cost + _SWAPPED * explanation.flipped
+        cost[observations.row] = explanation.cost + swapped * explanation.flipped
     return {i: cost[detections.frame == i] for i in people}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.triangulation import reprojection, triangulate
-from mcbench.experts.base import MASK_SIZE, PersonDetection, detector_class, detector_names
+from mcbench.experts.base import MASK_SIZE, LeadingDetector, PersonDetection, detector_class, detector_names
 from mcbench.experts.blazepose import Landmarks
 from mcbench.experts.body import BlazePoseDetector, prior_from_pose, regions_below, roi_from_keypoints
 from mcbench.experts.crops import Roi, search_regions
@@ -267,6 +267,21 @@ def test_prior_of_a_pose_has_its_keypoints_by_name_where_they_are_seen() -> None
         np.testing.assert_array_equal(prior[BLAZEPOSE33.index(name)], pose.keypoints[COCO17.index(name)])
     unknown = {"left_wrist", *BLAZEPOSE33.joints} - (set(COCO17.joints) - {"left_wrist"})
     assert {name for name, p in zip(BLAZEPOSE33.joints, prior, strict=True) if np.isnan(p).all()} == unknown
+
+
+def test_leads_are_coarse_poses_without_a_mask(blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = np.arange(34.0).reshape(17, 2)
+    score = np.full(17, 0.5)
+    score[COCO17.index("left_wrist")] = 0.05
+    poses = [Pose(0.4, points, score, np.array([0.0, 1.0, 32.0, 33.0])), Pose(0.2, points, score, np.zeros(4))]
+    monkeypatch.setattr(blazepose._multipose, "in_tiles", lambda image: poses)
+    assert isinstance(blazepose, LeadingDetector)
+    lead, weaker = blazepose.leads(np.zeros((40, 40, 3), np.uint8))
+    assert (lead.score, weaker.score) == (0.4, 0.2)
+    np.testing.assert_array_equal(lead.keypoints, prior_from_pose(poses[0]))
+    known = np.isfinite(lead.keypoints).all(axis=1)
+    assert known.sum() == 16 and (lead.keypoint_score[known] == 0.5).all() and not lead.keypoint_score[~known].any()
+    assert np.isnan(lead.keypoints3d).all() and not lead.mask.any() and lead.mask.shape == (MASK_SIZE, MASK_SIZE)
 
 
 @pytest.mark.parametrize(("count", "seen", "searched"), [(1, True, False), (1, False, True), (MOST, True, True)])

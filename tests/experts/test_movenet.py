@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,17 @@ import cv2
 import numpy as np
 import pytest
 
-from mcbench.experts.movenet import LONG_SIDES, MIN_SCORE, MULTIPOSE, Letterbox, MultiPose, Pose, same_pose
+from mcbench.experts.movenet import (
+    LONG_SIDES,
+    MIN_SCORE,
+    MULTIPOSE,
+    TILE_SIDE,
+    Letterbox,
+    MultiPose,
+    Pose,
+    same_pose,
+    tile_starts,
+)
 from mcbench.experts.weights import MOVENET, weight_digest
 from mcbench.joints import COCO17
 from mcbench.pipelines.weights import fetch_weights
@@ -121,3 +132,44 @@ def test_same_pose_knows_neighbours_apart() -> None:
     pose = Pose(0.9, points, np.ones(17), np.zeros(4))
     assert same_pose(pose, replace(pose, score=0.2, keypoints=points + 3))
     assert not same_pose(pose, replace(pose, keypoints=points + 60))
+
+
+@pytest.mark.parametrize(("length", "side"), [(540, 324), (960, 324), (324, 324), (100, 324), (7, 1), (1920, 648)])
+def test_tiles_cover_a_side_and_overlap_by_half(length: int, side: int) -> None:
+    starts = tile_starts(length, side)
+    assert starts[0] == 0 and starts[-1] == max(0, length - side)
+    assert all(b - a <= side / 2 + 1 for a, b in itertools.pairwise(starts))
+    assert len(starts) == 1 or (starts[-1] - starts[0]) / (len(starts) - 1) > side / 4  # no more than it takes
+
+
+def test_who_is_seen_in_several_tiles_is_there_once_at_their_place(
+    multipose: MultiPose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A white spot is read as a pose about it in each tile that shows it, in the tile's pixels."""
+    offsets = 20 * np.random.default_rng(0).normal(size=(17, 2))
+    seen: list[float] = []
+
+    def read(tile: np.ndarray, long_side: int) -> list[Pose]:
+        assert long_side == TILE_SIDE and tile.shape[:2] == (180, 180)
+        at = np.argwhere(tile[..., 0] == 255)
+        seen.extend([0.2 + 0.01 * len(seen)] * len(at))
+        return [Pose(seen[-1], offsets + p[::-1], np.ones(17), np.tile(p[::-1], 2).astype(float)) for p in at]
+
+    monkeypatch.setattr(multipose, "read", read)
+    image = np.zeros((300, 500, 3), np.uint8)
+    image[140, 210] = image[20, 470] = 255
+    one, other = multipose.in_tiles(image)
+    assert len(seen) > 4 and one.score >= other.score
+    assert sorted(tuple(np.round(pose.box).astype(int)) for pose in (one, other)) == [
+        (210, 140, 210, 140),
+        (470, 20, 470, 20),
+    ]
+    for pose in (one, other):
+        np.testing.assert_allclose(pose.keypoints, offsets + pose.box[:2])
+
+
+def test_three_people_are_seen_in_tiles_too(multipose: MultiPose, test_data: Path) -> None:
+    image = read(test_data / "panoptic_00005514" / "images" / "00_06.jpg")
+    whole = [pose for pose in multipose(image) if pose.score > 0.3]
+    tiles = multipose.in_tiles(image)
+    assert all(any(same_pose(pose, other) for other in tiles) for pose in whole)

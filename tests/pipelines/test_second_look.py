@@ -85,7 +85,7 @@ def source(photos: Source) -> Source:
 def look(source: Source, detector: Scripted, found: People) -> People:
     views = Views.from_cameras(CAMERAS)
     steps: list[str] = []
-    people = second_look(found, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
+    people = second_look(found, {}, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
     assert len(steps) == len(found) + (3 if source.kind == "video" else 1) * FRAMES
     return people
 
@@ -123,7 +123,7 @@ def test_a_frame_without_a_pose_keeps_what_it_has(source: Source) -> None:
     views = Views.from_cameras(CAMERAS)
     views = Views(views.frame[:-1], views.cameras[:-1], views.K[:-1], views.cam_from_world[:-1])
     looker = Looker(source, Scripted({i: there[i] for i in range(7)}), 0.4, lambda label: None)
-    people = second_look({i: there[i] for i in (0, 3, 6, 7)}, range(FRAMES), views, looker, 0.3)
+    people = second_look({i: there[i] for i in (0, 3, 6, 7)}, {}, range(FRAMES), views, looker, 0.3)
     assert [len(people[i]) for i in range(FRAMES)] == [1] * FRAMES
 
 
@@ -214,3 +214,36 @@ def test_left_and_right_exchanged_give_way_to_the_right_sides(source: Source) ->
     there[3] = [reading(right + 2.0, 0.6)]  # not quite as near
     people = look(source, Scripted(there), found)
     assert [p.score for p in people[3]] == [0.6]
+
+
+class Leading(Scripted):
+    """One that gives leads: the people of `leading` by frame."""
+
+    def __init__(self, there: People, leading: People) -> None:
+        super().__init__(there)
+        self.leading = leading
+
+    def leads(self, image: np.ndarray) -> list[PersonDetection]:
+        return self.leading[int(image[0, 0, 0])]
+
+
+def test_whom_no_search_finds_is_read_where_coarse_poses_agree(source: Source) -> None:
+    """Ann is found, Bob is not: coarse poses of him in five frames, off by 4 px an axis, lead to him in every frame;
+    those of nobody lead nowhere, and none of them is a person of any frame."""
+    noise = np.random.default_rng(1)
+    there = everywhere(ANN, BOB)
+    coarse = {i: reading(there[i][1].keypoints + noise.normal(0, 4, (17, 2)), 0.3) for i in (0, 2, 4, 5, 7)}
+    nobody = {i: reading(there[i][1].keypoints + noise.uniform(-150, 150, 2), 0.3) for i in range(FRAMES)}
+    leading = {i: [there[i][0], *([coarse[i]] if i in coarse else []), nobody[i]] for i in range(FRAMES)}
+    looker = Looker(source, Leading(there, leading), 0.4, lambda label: None)
+    found = {i: there[i][:1] for i in (0, 3, 7)}
+    leads = looker.leads(range(FRAMES), found)
+    assert [len(leads[i]) for i in (0, 1, 3)] == [2, 2, 1]  # of Ann there is none where she was found
+    people = second_look(found, leads, range(FRAMES), Views.from_cameras(CAMERAS), looker, 0.3)
+    for i in range(FRAMES):
+        true = sorted(seen(CAMERAS, points, i)[0, 0] for points in (ANN, BOB))
+        np.testing.assert_allclose(sorted(p.keypoints[0, 0] for p in people[i]), true)
+
+
+def test_a_detector_without_leads_gives_none(source: Source) -> None:
+    assert Looker(source, Scripted({}), 0.4, lambda label: None).leads(range(FRAMES), {}) == {}
