@@ -228,7 +228,8 @@ class ContourFinder:
         ):
             facing = np.asarray(face_normal @ center > offset)
             rim = np.flatnonzero(facing[first_face] != facing[second_face])
-            ends = vertices[edges[rim]] @ projection[:, :3].T + projection[:, 3]  # (R, 2, 3)
+            ends = vertices[edges[rim].ravel()] @ projection[:, :3].T + projection[:, 3]
+            ends = ends.reshape(-1, 2, 3)
             ahead = np.minimum(ends[:, 0, 2], ends[:, 1, 2]) > 0.05
             rim, ends = rim[ahead], ends[ahead]
             depth = (ends[:, 0, 2] + ends[:, 1, 2]) / 2
