@@ -9,6 +9,8 @@ import numpy as np
 
 # Below this angle (rad) the series are used: their next terms (angle^4 / 5!) are under double precision there.
 _SMALL = 1e-4
+# The inverse's difference loses more digits: one more term of the series is taken below this.
+_SMALL_FOR_INVERSE = 0.03
 
 
 def skew(vectors: np.ndarray) -> np.ndarray:
@@ -51,15 +53,11 @@ def log_so3(rotations: np.ndarray) -> np.ndarray:
     a, b, c = r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]
     d, e, f = r[..., 0, 1] + r[..., 1, 0], r[..., 0, 2] + r[..., 2, 0], r[..., 1, 2] + r[..., 2, 1]
     # Row i is the quaternion (w, x, y, z) times four times its i-th component.
-    rows = np.stack(
-        [
-            np.stack([1 + m00 + m11 + m22, a, b, c], axis=-1),
-            np.stack([a, 1 + m00 - m11 - m22, d, e], axis=-1),
-            np.stack([b, d, 1 - m00 + m11 - m22, f], axis=-1),
-            np.stack([c, e, f, 1 - m00 - m11 + m22], axis=-1),
-        ],
-        axis=-2,
-    )
+    rows = np.empty((*m00.shape, 4, 4))
+    rows[..., 0, 0], rows[..., 1, 1] = 1 + m00 + m11 + m22, 1 + m00 - m11 - m22
+    rows[..., 2, 2], rows[..., 3, 3] = 1 - m00 + m11 - m22, 1 - m00 - m11 + m22
+    for (i, j), entry in zip(((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)), (a, b, c, d, e, f), strict=True):
+        rows[..., i, j] = rows[..., j, i] = entry
     largest = np.argmax(np.diagonal(rows, axis1=-2, axis2=-1), axis=-1)
     quaternion = np.take_along_axis(rows, largest[..., None, None], axis=-2)[..., 0, :]
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
@@ -77,3 +75,17 @@ def right_jacobian(axis_angle: np.ndarray) -> np.ndarray:
     _, second, third = _coefficients(np.linalg.norm(axis_angle, axis=-1)[..., None, None])
     hat = skew(axis_angle)
     return np.eye(3) - second * hat + third * (hat @ hat)
+
+
+def inverse_right_jacobian(axis_angle: np.ndarray) -> np.ndarray:
+    """J with log(exp(w) exp(d)) = w + J d to first order in d, for angles under 2 pi; (..., 3) -> (..., 3, 3)."""
+    axis_angle = np.asarray(axis_angle, dtype=np.float64)
+    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
+    small = angle < _SMALL_FOR_INVERSE
+    safe = np.where(small, 1.0, angle)
+    square = angle * angle
+    factor = np.where(
+        small, 1 / 12 + square * (1 / 720 + square / 30240), (1 - 0.5 * safe / np.tan(0.5 * safe)) / safe**2
+    )
+    hat = skew(axis_angle)
+    return np.eye(3) + 0.5 * hat + factor * (hat @ hat)

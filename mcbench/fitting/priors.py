@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.body.rotations import exp_so3, log_so3, right_jacobian
+from mcbench.body.rotations import exp_so3, inverse_right_jacobian, log_so3
 from mcbench.fitting.motion_ranges import MotionRanges, smpl_ranges
 from mcbench.fitting.state import BodyState
 
@@ -61,7 +61,7 @@ class Priors:
         value += 0.5 * float((mild * (angles - own.mean) ** 2).sum() + steep * (excess**2).sum())
         slope = mild * (angles - own.mean) + steep * excess  # (J - 1, 3)
         curvature = mild + steep * (excess != 0)
-        jacobian = own.axes @ np.linalg.inv(right_jacobian(turned))  # log(R exp(w)) = log(R) + Jr^-1 w
+        jacobian = own.axes @ inverse_right_jacobian(turned)  # log(R exp(w)) = log(R) + Jr^-1 w
         gradient[first + 3 : n - 3] = np.einsum("jab,ja->jb", jacobian, slope).ravel()
         joint_hessian = np.swapaxes(jacobian, 1, 2) @ (curvature[..., None] * jacobian)
         blocks = first + 3 + 3 * np.arange(len(angles))[:, None] + np.arange(3)  # (J - 1, 3) unknowns of a joint

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from mcbench.body.rotations import exp_so3, log_so3, right_jacobian, skew
+from mcbench.body.rotations import exp_so3, inverse_right_jacobian, log_so3, right_jacobian, skew
 
 AXES = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0.6, -0.8, 0), (0, 0.6, 0.8), (1, 1, 1), (-3, 1, 2)]
 #: Down to where squares vanish, about the border of the series, and to a half turn.
@@ -114,3 +114,9 @@ def test_right_jacobian_of_nothing_and_along_the_axis() -> None:
     assert np.array_equal(right_jacobian(np.zeros(3)), np.eye(3))
     turn = np.array([0.5, -1.0, 2.0])
     np.testing.assert_allclose(right_jacobian(turn) @ turn, turn, rtol=0, atol=2e-15)
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-8, 1e-3, 0.0299, 0.0301, 1.0, 3.0, np.pi])
+def test_the_inverse_right_jacobian_is_one(angle: float) -> None:
+    turn = angle * np.array([2.0, -1.0, 2.0]) / 3
+    np.testing.assert_allclose(inverse_right_jacobian(turn) @ right_jacobian(turn), np.eye(3), rtol=0, atol=1e-13)
