@@ -160,7 +160,8 @@ def find_people(
         context.progress(done, total, label)
 
     looker = Looker(source, detector, settings.min_score, step)
-    found = looker.search(searched)
+    # Leads in many frames tell of those behind others, too.
+    found = looker.search(searched, behind=not (video and led))
     if again:
         leads = looker.leads(led, found)
         people = second_look(found, leads, frames, views, looker, settings.min_expected_score)
@@ -182,5 +183,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=11, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=12, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

@@ -36,14 +36,14 @@ class Looker:
     min_score: float
     step: Callable[[str], None]
 
-    def search(self, frames: Sequence[int]) -> People:
-        """Whom a search of some of the frames finds: in the frame, and in the frame without those found there."""
+    def search(self, frames: Sequence[int], behind: bool = True) -> People:
+        """Whom a search of some of the frames finds: in the frame and, `behind`, in it without those found there."""
         found: People = {}
         for frame, image in self.source.images(frames):
             here = self._good(self.detector.detect(image))
-            if here:
-                behind = self._good(self.detector.detect(erased(image, here)))
-                here = distinct([*here, *behind], self.detector.keypoint_set)
+            if here and behind:
+                hidden = self._good(self.detector.detect(erased(image, here)))
+                here = distinct([*here, *hidden], self.detector.keypoint_set)
             found[frame.index] = here
             self.step("people")
         return found

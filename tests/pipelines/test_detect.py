@@ -244,6 +244,42 @@ def test_the_steps_of_hands_and_faces_are_counted(
     assert steps == [(i, total) for i in range(1, total + 1)]
 
 
+class Leading(Scripted):
+    """One that gives leads, of nobody."""
+
+    def leads(self, image: np.ndarray) -> list[PersonDetection]:
+        return []
+
+
+@pytest.mark.parametrize("posed", [True, False])
+@pytest.mark.parametrize("video", [True, False])
+def test_leads_take_the_place_of_following_and_of_looking_behind_people(
+    tmp_path: Path, scripted: Source, monkeypatch: pytest.MonkeyPatch, posed: bool, video: bool
+) -> None:
+    """Somebody is found in frame 0: it is searched again without them, but in a video with cameras."""
+    if video:
+        scripted = PhotosAsVideo(**{**vars(scripted), "kind": "video"})
+    Leading.searched = {0: [50.0]}
+    monkeypatch.setattr(looking, "erased", lambda image, people: image)
+    steps: list[tuple[int, int | None, str]] = []
+    context = StageContext(
+        "s",
+        {},
+        tmp_path,
+        DetectSettings(search_every=2, lead_every=3),
+        lambda done, total, label: steps.append((done, total, label)),
+    )
+    views = Views.from_cameras(arc_of_cameras(6) if posed else SceneCameras([]))
+    detect.find_people(context, scripted, list(range(6)), Leading(), views)
+    assert [(done, total) for done, total, _ in steps] == [(i + 1, len(steps)) for i in range(len(steps))]
+    labels = [label for _, _, label in steps]
+    led = (2 if video else 6) if posed else 0
+    assert labels.count("people, coarsely") == led
+    assert labels.count("people, onwards") == (0 if posed else 6)
+    searches = [index for index, search in Leading.calls if search]
+    assert searches.count(0) == (1 if posed and video else 2)
+
+
 def test_four_real_photos_of_one_man(tmp_path: Path, test_data: Path) -> None:
     """He is found in every view, best, and a second run writes the same bytes."""
     fetch_weights()
