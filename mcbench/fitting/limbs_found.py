@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.fitting.outlines import LIMB_LOST, REACHES_PX, Look, Outline, Outlines
+from mcbench.fitting.outlines import LIMB_LOST, REACHES_PX, Outline, Outlines
 from mcbench.fitting.parts import HANDS
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson, with_noise
 from mcbench.joints import JointSet
@@ -42,6 +42,7 @@ def with_limbs_found(
     """
     shares = {index: outline.limb_shares.copy() for index, outline in found.items()}
     others_moved = dict.fromkeys(people, True)
+    wide, close, *_ = REACHES_PX
     for _ in range(_ROUNDS):
         look = outlines.before([person.state.body for person in people.values()])
         colours = None
@@ -59,9 +60,11 @@ def with_limbs_found(
                 best = LIMB_LOST if np.isnan(mine[number]) else mine[number] + _LIMB_FOUND
                 for body in search.search(outlines.limbs[number], bool(mine[number ^ 1] >= _PAIR_SHOWN)):
                     there = replace(present, state=replace(present.state, body=body))
-                    now, share = _limb_at(there, look, place, number, solver)
-                    if share > best:
-                        moved[index], best, mine[number] = now, share, share
+                    near = solver.with_outline(there, look.moved(place, body).outline(place, wide).term)
+                    outline = look.moved(place, near.state.body).outline(place, close)
+                    if (share := float(outline.limb_shares[number])) > best:
+                        moved[index] = solver.with_outline(near, outline.term)
+                        best = mine[number] = share
         changed = [index for index in people if moved[index] is not people[index]]
         others_moved = {index: any(other != index for other in changed) for index in people}
         people = moved
@@ -74,14 +77,3 @@ def _lost(shares: Array, parts: list[str]) -> list[int]:
     known = np.array([number < len(HANDS) and HANDS[number] in parts for number in range(len(shares))])
     order = np.argsort(shares, kind="stable")
     return [int(number) for number in order if not known[number] and not shares[number] >= LIMB_LOST]
-
-
-def _limb_at(
-    person: SolvedPerson, look: Look, place: int, limb: int, solver: PersonSolver
-) -> tuple[SolvedPerson, float]:
-    """A person fitted from where a limb was put, and the share of its outline that the images show there."""
-    share = np.nan
-    for reach in REACHES_PX[:2]:
-        outline = look.moved(place, person.state.body).outline(place, reach)
-        person, share = solver.with_outline(person, outline.term), float(outline.limb_shares[limb])
-    return person, share

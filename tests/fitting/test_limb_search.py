@@ -15,8 +15,10 @@ from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.gravity import Floor
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.fitting.limb_chain import LIMBS, limb_surfaces
+from mcbench.fitting.limbs_found import with_limbs_found
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.outlines import Look, Outlines
+from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.state import BodyState, PersonState
 from mcbench.joints import BLAZEPOSE33, SMPL24, joint_set
@@ -122,3 +124,17 @@ def test_no_limb_reaches_under_the_floor(open_body: BodyModel) -> None:
     assert not on_floor.before([fitted]).limbs_under_floor(0).any()
     assert sunk.before([fitted]).limbs_under_floor(0).tolist() == [False, False, True, True]
     assert not outlines.before([fitted]).limbs_under_floor(0).any()
+
+
+@pytest.mark.parametrize("parts", [[], ["left_hand"]], ids=["hand unknown", "hand known"])
+def test_a_lost_limb_is_put_where_its_outline_is(open_body: BodyModel, raised: BodyState, parts: list[str]) -> None:
+    fitted = standing()
+    outlines = Outlines.of_body(open_body, photographed(open_body, [raised], arc()))
+    person = SolvedPerson(unread(open_body, 6), 1.0, PersonState.without_offsets(fitted, 33))
+    seen = {7: outlines.before([fitted]).outline(0, 8)}
+    found = with_limbs_found({7: person}, {7: parts}, outlines, seen, PersonSolver(20), joint_set(BLAZEPOSE33.name))
+    if parts:  # an arm ends at its hand, whatever else has an outline
+        assert found[7] is person
+    else:
+        off = elbow_and_wrist(open_body, found[7].state.body) - elbow_and_wrist(open_body, raised)
+        assert np.linalg.norm(off, axis=1).max() < 0.06
