@@ -42,7 +42,7 @@ dope-checkpoint: export MALLOC_MMAP_THRESHOLD_ := 4294967296
 dope-checkpoint: export MALLOC_TRIM_THRESHOLD_ := 8589934592
 dope-checkpoint: export MALLOC_TOP_PAD_ := 268435456
 dope-checkpoint: export OMP_WAIT_POLICY := PASSIVE
-dope-checkpoint: install  ## trains the network that mcbench ships again (about an hour on two cores), and puts it in its place
+dope-checkpoint: install  ## trains the network that mcbench ships again (some two hours on two cores), and puts it in its place
 	$(BIN)/mcbench distil $(OUT)/dope $(PHOTOS)
 	cp $(OUT)/dope/student/model.pt mcbench/dope/data/small.pt
 

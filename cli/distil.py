@@ -25,7 +25,7 @@ from mcbench.pipelines.distil import RECIPES, distil
     help="small: the network that comes along. short: some minutes of training. sets: "
     "for --pairs, sets of images that have labels of one kind of part alone. toy: shows that it runs.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Steps of training. [default: the recipe's]")
+@click.option("--steps", type=click.IntRange(1), help="Steps of one training. [default: the recipe's, or two]")
 @click.option(
     "--pairs",
     type=click.IntRange(0),
@@ -51,7 +51,7 @@ def command(
     """
     made = RECIPES[recipe]
     if steps is not None:
-        made = replace(made, training=replace(made.training, steps=steps))
+        made = replace(made, training=replace(made.training, steps=steps), further=None)
     with output.stage_progress("distil", made.training.steps) as (progress, _):
 
         def on_step(step: Step) -> None:

@@ -26,7 +26,7 @@ from mcbench.pipelines.dope import PEOPLE, dope
 )
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="What runs the network.")
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads of ONNX Runtime. [default: one a core]")
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Leave out parts below.")
+@click.option("--min-score", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Leave out parts below.")
 @click.option(
     "--draw", type=click.IntRange(0), default=1280, show_default=True, help="Overlays' longest side; 0: none."
 )

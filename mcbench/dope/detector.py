@@ -36,7 +36,7 @@ class DopeDetector:
         the side that it is said to be of, which may be less.
     """
 
-    def __init__(self, engine: Engine, min_score: float = 0.3) -> None:
+    def __init__(self, engine: Engine, min_score: float = 0.2) -> None:
         self.engine = engine
         config = engine.config
         self._upper = np.arange(config.classes["body"]) >= config.upper_from

@@ -36,19 +36,18 @@ def test_one_person_wherever_and_however_large_the_picture(detector: DopeDetecto
         one_person, None, fx=(12e6 / height / width) ** 0.5, fy=(12e6 / height / width) ** 0.5
     )
     for image in (one_person, np.asarray(twelve_megapixels, dtype=np.uint8)):
-        best = detector.detect(image)[0]
-        assert best.body is not None and best.face is not None and best.score > 0.5
+        best, *others = detector.detect(image)
+        assert best.body is not None and best.score > 0.5 and all(other.score < 0.5 for other in others)
         assert (best.box[2:] - best.box[:2] > 0.2 * np.array(image.shape[1::-1])).any()
 
 
 def test_forty_people(detector: DopeDetector, one_person: np.ndarray) -> None:
-    """Forty of them side by side, each as small as a network with a picture of 512 px can see at all: most are told
-    once, and none twice."""
+    """Forty of them side by side, each some 80 px high where the network looks: nearly all are told, and once."""
     best = detector.detect(one_person)[0]
     assert best.body is not None
     x0, y0, x1, y1 = np.round(best.box).astype(int)
-    crop = one_person[max(0, y0 - 10) : y1 + 10, max(0, x0 - 10) : x1 + 10]
+    crop = one_person[max(0, y0 - 40) : y1 + 40, max(0, x0 - 40) : x1 + 40]
     tile = np.asarray(cv2.resize(crop, (160, 300)), dtype=np.uint8)
     people = detector.detect(np.tile(tile, (4, 10, 1)))
     cells = [tuple(((p.body.box[:2] + p.body.box[2:]) / 2 // [160, 300]).astype(int)) for p in people if p.body]
-    assert len(set(cells)) >= 20 and len(cells) <= 1.3 * len(set(cells))
+    assert len(set(cells)) >= 34 and len(cells) <= 1.15 * len(set(cells))
