@@ -55,8 +55,9 @@ CLOSE = 1.05
 EXPECTED = 2 * SETTLED
 #: Margins of the regions tried at a prior, and the distance from it, in that unit, at which no other is tried: where
 #: it is a known person's projection, and where it is a coarse pose. On rendered people a close look within 0.1 of a
-#: projection is nobody else, and nearer to the truth than the nearest of all looks.
-AT_PROJECTION, AT_POSE = ((1.0, 1.15), 0.1), ((1.15, 1.0), EXPECTED)
+#: projection is nobody else, and as near to the truth as the nearest of all looks. The closest region first would see
+#: more pixels, and cut the feet of real people.
+AT_PROJECTION, AT_POSE = ((1.15, 1.0), 0.1), ((1.15, 1.0), EXPECTED)
 #: A keypoint of MultiPose is known from this score on.
 KNOWN = 0.1
 #: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
