@@ -51,13 +51,9 @@ SETTLED = 0.025
 #: Margin of the last look: the body at more pixels. On rendered people it lowers the error of the landmarks by a tenth;
 #: to look like that from the start loses feet and people who are cut.
 CLOSE = 1.05
-#: A single look is as sure as several within this distance of a prior, in the same unit.
+#: Margins of the regions tried at a prior, and the distance from it, in the same unit, at which no other is tried.
+PRIOR_MARGINS = (1.15, 1.0)
 EXPECTED = 2 * SETTLED
-#: Margins of the regions tried at a prior, and the distance from it, in that unit, at which no other is tried: where
-#: it is a known person's projection, and where it is a coarse pose. On rendered people a close look within 0.1 of a
-#: projection is nobody else, and as near to the truth as the nearest of all looks. The closest region first would see
-#: more pixels, and cut the feet of real people.
-AT_PROJECTION, AT_POSE = ((1.15, 1.0), 0.1), ((1.15, 1.0), EXPECTED)
 #: A keypoint of MultiPose is known from this score on.
 KNOWN = 0.1
 #: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
@@ -111,7 +107,7 @@ class BlazePoseDetector:
         found: list[PersonDetection] = []
         taken: list[Landmarks] = []
         for prior in priors:
-            _add(image, self._expected(image, prior, *AT_PROJECTION), taken, found)
+            _add(image, self._expected(image, prior), taken, found)
         if faces is not None:
             self._search(image, faces, taken, found)
         return distinct(found, self.keypoint_set)
@@ -123,7 +119,7 @@ class BlazePoseDetector:
         poses = self._multipose(image.whole)
         for prior in map(prior_from_pose, poses):
             if not any(pose_distance(_limbs(prior), _limbs(one.points)) < SAME for one in taken):
-                _add(image, self._settled(image, self._expected(image, prior, *AT_POSE)), taken, found)
+                _add(image, self._settled(image, self._expected(image, prior)), taken, found)
         if len(poses) >= MOST or not taken:
             for group in self._candidates(image):
                 self._try(image, group[:MAX_TRIES], taken, found)
@@ -147,13 +143,12 @@ class BlazePoseDetector:
                 taken.append(looks[-1])
                 break
 
-    def _expected(self, image: Pyramid, prior: np.ndarray, margins: Sequence[float], near: float) -> Reading | None:
-        """What is read near a prior (33, 2) px, and its score: the first close look, by the `margins`, that is `near`;
-        else of several readings the nearest.
+    def _expected(self, image: Pyramid, prior: np.ndarray) -> Reading | None:
+        """What is read near a prior (33, 2) px, and its score: of several readings, the one nearest to the prior.
 
         Looks wander to someone who stands before the one expected; a closer region may then show the right one.
         """
-        regions = [region for m in (*margins, MARGIN) if (region := roi_from_keypoints(prior, m)) is not None]
+        regions = [region for m in (*PRIOR_MARGINS, MARGIN) if (region := roi_from_keypoints(prior, m)) is not None]
         if not regions:
             return None
         *close, wide = regions
@@ -161,7 +156,7 @@ class BlazePoseDetector:
         for region in close:
             look = self._heavy(image, region)
             readings.append((look, _score_at(look, prior)))
-            if readings[-1][1] >= GOOD and _distance_to(look, prior) < near:
+            if readings[-1][1] >= GOOD and _distance_to(look, prior) < EXPECTED:
                 return readings[-1]
         if len(looks := self._look(image, wide, [])) > 1:
             readings.append((_best(looks), _score(looks)))
