@@ -183,5 +183,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=13, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=14, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

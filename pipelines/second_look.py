@@ -45,7 +45,7 @@ def second_look(
     Parameters
     ----------
     found, leads : the people of the frames searched; and coarse poses in some frames, which help to tell where people
-        are, and are people only where they agree with a skeleton that nothing else shows; empty without any.
+        are, and are not people themselves. Empty where the detector gives none.
     frames : all frames to look at.
     min_score : drop detections of expected people below this score; it may be low, as the geometry speaks for them.
 
@@ -67,8 +67,7 @@ def second_look(
     tracks = _tracks(people, leads, views, looker, _SURE)
     seen = _look(people, tracks, views, looker, min_score)
     confirmed, others = _settle(people, {i: people[i] + seen[i] for i in frames}, tracks, views, looker)
-    coarse = _coarse(confirmed, {i: leads.get(i, []) for i in frames}, tracks, views, looker)
-    return {i: confirmed[i] + coarse[i] + others[i] for i in frames}
+    return {i: confirmed[i] + others[i] for i in frames}
 
 
 def _tracks(people: People, leads: People, views: Views, looker: Looker, min_detections: int) -> list[Track]:
@@ -112,27 +111,6 @@ def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker,
         i: [p for p, c in zip(seen[i], costs[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _NEW]
         for i in seen
     }
-
-
-def _coarse(confirmed: People, leads: People, tracks: Sequence[Track], views: Views, looker: Looker) -> People:
-    """For each frame, the leads that agree with tracks of which nothing better shows there.
-
-    They are read in the dark and from behind, where a detector sees nothing or takes left for right; so which side is
-    which is not asked of them.
-    """
-    shown = {i: c.min(axis=0, initial=np.inf) for i, c in _costs(confirmed, tracks, views, looker).items()}
-    cost = _costs(leads, tracks, views, looker, swapped=0.0)
-    found: People = {}
-    for i, here in leads.items():
-        found[i] = []
-        for n in np.argsort(cost[i].min(axis=1, initial=np.inf), kind="stable"):
-            track = int(cost[i][n].argmin()) if len(tracks) else 0
-            if not len(tracks) or cost[i][n, track] > _NEW:
-                break
-            if shown[i][track] > _GATE and not looker.is_among(here[n], confirmed[i]):
-                found[i].append(here[n])
-                shown[i][track] = cost[i][n, track]
-    return found
 
 
 def _costs(

@@ -247,24 +247,3 @@ def test_whom_no_search_finds_is_read_where_coarse_poses_agree(source: Source) -
 
 def test_a_detector_without_leads_gives_none(source: Source) -> None:
     assert Looker(source, Scripted({}), 0.4, lambda label: None).leads(range(FRAMES), {}) == {}
-
-
-def test_a_coarse_pose_counts_where_nothing_better_is_read(source: Source) -> None:
-    """Bob cannot be read in frames 2 and 5; the coarse pose of 2 has his sides exchanged, and one is nobody's."""
-    there = everywhere(ANN, BOB)
-    unread = {i: people[:1] if i in (2, 5) else people for i, people in there.items()}
-    flip = list(COCO17.flip)
-    coarse = {
-        2: reading(there[2][1].keypoints[flip] + 2.0, 0.3),
-        4: reading(there[4][1].keypoints + 2.0, 0.3),
-        5: reading(there[5][1].keypoints + 2.0, 0.3),
-        6: reading(there[6][1].keypoints + 150.0, 0.3),
-    }
-    leading = {i: [coarse[i]] if i in coarse else [] for i in range(FRAMES)}
-    found = {i: there[i] for i in (0, 3, 7)}
-    looker = Looker(source, Leading(unread, leading), 0.4, lambda label: None)
-    people = second_look(found, leading, range(FRAMES), Views.from_cameras(CAMERAS), looker, 0.3)
-    assert [len(people[i]) for i in range(FRAMES)] == [2] * FRAMES
-    for i in (2, 5):
-        np.testing.assert_array_equal(people[i][1].keypoints, coarse[i].keypoints)
-    assert all(coarse[i] not in people[i] for i in (4, 6))
