@@ -89,3 +89,8 @@ def inverse_right_jacobian(axis_angle: np.ndarray) -> np.ndarray:
     )
     hat = skew(axis_angle)
     return np.eye(3) + 0.5 * hat + factor * (hat @ hat)
+
+
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (..., 3) made 1 long; those of no length stay so."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.rotations import unit_vectors
 from mcbench.joints import SMPL24
 
 Array = npt.NDArray[np.float64]
@@ -54,11 +55,11 @@ def up_from_bodies(joints: Array) -> Gravity:
     Of each standing person the direction from the ankles' middle to the neck; where nobody stands, of each person
     the one from pelvis to neck. The directions' geometric median on the sphere shrugs off who leans.
     """
-    trunk = _unit(joints[:, _NECK] - joints[:, _PELVIS])
-    legs = _unit(joints[:, _HIPS].mean(1) - joints[:, _ANKLES].mean(1))
+    trunk = unit_vectors(joints[:, _NECK] - joints[:, _PELVIS])
+    legs = unit_vectors(joints[:, _HIPS].mean(1) - joints[:, _ANKLES].mean(1))
     standing = (trunk * legs).sum(-1) > np.cos(np.radians(_UPRIGHT_DEG))
     if standing.any():
-        whole = _unit(joints[standing, _NECK] - joints[standing][:, _ANKLES].mean(1))
+        whole = unit_vectors(joints[standing, _NECK] - joints[standing][:, _ANKLES].mean(1))
         return Gravity(_spherical_median(whole), "standing_bodies")
     return Gravity(_spherical_median(trunk), "trunks")
 
@@ -85,7 +86,7 @@ def floor_plane(points: Array, gravity: Gravity, feet: Array) -> Floor | None:
         return None
     corners = near[np.random.default_rng(0).integers(0, len(near), (_RANSAC_TRIPLES, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = _unit(normals * np.sign(normals @ gravity.up)[:, None])
+    normals = unit_vectors(normals * np.sign(normals @ gravity.up)[:, None])
     heights = np.einsum("ti,ti->t", normals, corners[:, 0])
     level = normals @ gravity.up >= np.cos(np.radians(_TILT_DEG))
     stood_on = np.abs(feet @ normals.T - heights).min(0) < _NEAR_HEIGHT
@@ -132,14 +133,10 @@ def floor_height(lowest: Array) -> float:
     return float(np.median(ordered[(ordered >= best) & (ordered <= best + 0.1)]))
 
 
-def _unit(vectors: Array) -> Array:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
 def _spherical_median(directions: Array, iterations: int = 50) -> Array:
     """Geometric median of unit vectors (N, 3), by Weiszfeld's iteration, kept on the sphere."""
-    up = _unit(directions.sum(0))
+    up = unit_vectors(directions.sum(0))
     for _ in range(iterations):
         weight = 1 / np.maximum(np.linalg.norm(directions - up, axis=1), 1e-3)
-        up = _unit((weight[:, None] * directions).sum(0))
+        up = unit_vectors((weight[:, None] * directions).sum(0))
     return up

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mcbench.body.kinematics import joint_motions, levels
 from mcbench.body.model import BodyModel
-from mcbench.body.rotations import exp_so3, log_so3
+from mcbench.body.rotations import exp_so3, log_so3, unit_vectors
 from mcbench.fitting.gravity import Floor
 from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.priors import LIMIT_SOFTNESS, limit_excess
@@ -56,7 +56,7 @@ def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
     """Left and right arm, left and right leg, in the order of `LIMBS`."""
     found = []
     for upper, lower, end in LIMBS:
-        below = below_joint(body.parents, upper)
+        below = _below(body.parents, upper)
         own = body.skinning[:, below].sum(1) > 0.5
         skin = np.flatnonzero(own & body.skin_mask)
         order = np.random.default_rng(_SEED).permutation(len(skin))
@@ -68,7 +68,7 @@ def limb_surfaces(body: BodyModel) -> list[LimbSurface]:
     return found
 
 
-def below_joint(parents: tuple[int, ...], joint: int) -> list[int]:
+def _below(parents: tuple[int, ...], joint: int) -> list[int]:
     """A joint and all that hang on it."""
     found = [joint]
     for index in range(joint + 1, len(parents)):
@@ -85,14 +85,14 @@ class LimbChain:
     """
 
     def __init__(self, body: BodyModel, state: BodyState, limb: LimbSurface) -> None:
-        upper, lower, end = self._joints = limb.joints
+        upper, lower, end = limb.joints
         rest = body.joint_template + body.joint_shapedirs @ state.betas
         turned, moved = joint_motions(levels(body.parents), rest, state.rotations)
         index = limb.samples
         shaped = body.v_template[index] + body.shapedirs[index] @ state.betas
         weights = body.skinning[index]
         each = np.einsum("jab,vjb->vja", turned, shaped[:, None] - rest) + moved  # (S, J, 3)
-        below = below_joint(body.parents, lower)
+        below = _below(body.parents, lower)
         others = np.array([j for j in range(len(rest)) if j != upper and j not in below])
         self._fixed = np.einsum("vj,vja->va", weights[:, others], each[:, others]) + state.transl
         self._upper_weight = weights[:, upper, None]
@@ -106,36 +106,35 @@ class LimbChain:
         self._last = (moved[end] - moved[lower]) @ turned[lower]
         self._turned = turned[upper], turned[lower]
         self._transl = state.transl
+        self._turn, self._joint = state.rotations[upper], lower
 
-    def swung(self, state: BodyState) -> Array:
+    def swung(self) -> Array:
         """Axis-angles (B * T, 2, 3) of the upper and lower joint: the upper bone where it is, the lower one bent."""
-        upper, lower, _ = self._joints
         axis = self._bone / np.linalg.norm(self._bone)
-        about = log_so3(state.rotations[upper] @ exp_so3(_TWISTS[:, None] * axis))
-        hinge, low, high = _hinge(lower)
+        about = log_so3(self._turn @ exp_so3(_TWISTS[:, None] * axis))
+        hinge, low, high = _hinge(self._joint)
         bends = np.zeros((_BENDS, 3))
         bends[:, hinge] = np.linspace(low, high, _BENDS)
         pairs = [np.stack([turn, bend]) for turn in about for bend in bends]
         return np.array(pairs)
 
-    def reaching(self, ends: Array, state: BodyState) -> Array:
+    def reaching(self, ends: Array) -> Array:
         """Axis-angles (H, 2, 3) of the upper and lower joint that bring the limb nearest to places (H, 2, 3) of its
         lower joint and its end: bones point there, whatever their length, and the lower joint bends as a hinge does.
 
-        A limb that is hardly bent keeps the twist that it has in `state`.
+        A limb that is hardly bent keeps the twist that it has.
         """
-        upper, lower, _ = self._joints
-        hinge, low, high = _hinge(lower)
+        hinge, low, high = _hinge(self._joint)
         axis = np.zeros(3)
         axis[hinge] = np.sign(low + high)
         local = (ends - self._transl - self._start) @ self._parent
-        first, second = _unit(local[:, 0]), _unit(local[:, 1] - local[:, 0])
+        first, second = unit_vectors(local[:, 0]), unit_vectors(local[:, 1] - local[:, 0])
         across = np.cross(first, second)
         bent = np.linalg.norm(across, axis=-1, keepdims=True) > _BENT
-        across = np.where(bent, across, state.rotations[upper] @ axis)
+        across = np.where(bent, across, self._turn @ axis)
         turn = _frames(first, across) @ _frames(self._bone[None], axis[None]).swapaxes(1, 2)
         wanted = np.einsum("hba,hb->ha", turn, second)
-        return np.stack([log_so3(turn), _between(_unit(self._last), wanted)], axis=1)
+        return np.stack([log_so3(turn), _between(unit_vectors(self._last), wanted)], axis=1)
 
     @property
     def lengths(self) -> tuple[float, float]:
@@ -197,14 +196,10 @@ def _hinge(joint: int) -> tuple[int, float, float]:
     return axis, float(low[axis]), float(high[axis])
 
 
-def _unit(vectors: Array) -> Array:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))
-
-
 def _frames(along: Array, across: Array) -> Array:
     """Rotations (H, 3, 3) whose first column is along vectors (H, 3), the second across them as far as it goes."""
-    first = _unit(along)
-    second = _unit(across - (across * first).sum(-1, keepdims=True) * first)
+    first = unit_vectors(along)
+    second = unit_vectors(across - (across * first).sum(-1, keepdims=True) * first)
     return np.stack([first, second, np.cross(first, second)], axis=-1)
 
 

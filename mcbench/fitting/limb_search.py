@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
-from mcbench.cameras.triangulation import midpoints
+from mcbench.cameras.triangulation import midpoints, rays
 from mcbench.fitting.colours import Colours, likeness, sample_colours
 from mcbench.fitting.contours import SHADING, ContourFinder
 from mcbench.fitting.depth_order import DepthOrder
@@ -33,6 +33,8 @@ from mcbench.joints import SMPL24, JointSet
 
 Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+#: The readings of one keypoint, and how far (3,) it is from its joint, metres.
+_Column = tuple[PersonObservations, Array]
 
 #: Poses drawn from the prior, and near the best one, round after round.
 _DRAWN, _NEARBY, _ROUNDS = 240, 40, 3
@@ -95,8 +97,8 @@ class LimbSearch:
         self._view_weight = view_weights(views.cam_from_world, self._vertices.mean(0), 10.0)
 
     def search(self, limb: LimbSurface, mirrored: bool = True) -> list[BodyState]:
-        """The body with the limb where the images show most of its outline, at most `_TRIED` places; none where that
-        is no more than where it is, or its colours are not known.
+        """The body with the limb where the images show most of its outline, at most `_TRIED` places; none that shows
+        less than `_PROMISING` of what is shown where it is, and none where its colours are not known.
 
         The candidates differ from each other and from where the limb is by `_APART_M` at the limb's end or middle.
         Where the colours of the other side are not those of the limb (`mirrored`), a place is judged by colours alone
@@ -114,29 +116,35 @@ class LimbSearch:
         rng = np.random.default_rng(_SEED)
         present = np.stack([log_so3(self._state.body.rotations[joint]) for joint in limb.joints[:2]])
 
-        def judged(angles: Array, believed: float) -> tuple[Array, Array]:
-            """Negative log-likelihoods (H,) of poses (H, 2, 3), up to a constant, and the limb's ends (H, 2, 3), of
-            readings `believed` to count for so much."""
+        read = self._columns(limb)
+
+        def seen(angles: Array) -> tuple[Array, Array]:
+            """Negative log-likelihoods (H,) of poses (H, 2, 3) by prior, images and floor, up to a constant, and the
+            limb's ends (H, 2, 3)."""
             turns = exp_so3(angles)
             points, normals, ends = chain.place(turns[:, 0], turns[:, 1], self._normals[limb.samples])
-            values = pose_cost(limb, angles) + believed * self._readings(limb, ends)
+            values = pose_cost(limb, angles)
             if palette is not None:
                 values += self._pixels(points, normals, palette, behind)
             if self._floor is not None:
                 values += under_floor(points, self._floor)
             return values, ends
 
-        _, taken = judged(present[None], 0.0)
-        poses = [poses_from_prior(rng, limb.joints, _DRAWN), chain.swung(self._state.body), self._read(limb, chain)]
-        drawn = np.concatenate(poses)
-        by_images, ends = judged(drawn, 0.0)
-        read = self._readings(limb, ends)
+        def judged(angles: Array, believed: float) -> tuple[Array, Array]:
+            """The same with readings that count for so much."""
+            values, ends = seen(angles)
+            return values + (believed * self._readings(read, ends) if believed else 0.0), ends
+
+        _, taken = seen(present[None])
+        drawn = np.concatenate([poses_from_prior(rng, limb.joints, _DRAWN), chain.swung(), self._read(read, chain)])
+        by_images, ends = seen(drawn)
+        by_readings = self._readings(read, ends)
         found = [self._state.body]
         for believed in _BELIEVED:
             apart = np.linalg.norm(ends[:, None] - taken, axis=-1).max(-1).min(1) > _APART_M
             if not apart.any():
                 break
-            values = by_images + believed * read
+            values = by_images + believed * by_readings
             best = int(np.flatnonzero(apart)[values[apart].argmin()])
             angles, place = _refined(rng, partial(judged, believed=believed), drawn[best])
             taken = np.concatenate([taken, ends[best : best + 1], place[None]])
@@ -200,35 +208,31 @@ class LimbSearch:
             total -= self._view_weight[view] * np.bincount(pose, gain, minlength=len(points))
         return _PIXEL_WEIGHT * total
 
-    def _read(self, limb: LimbSurface, chain: LimbChain) -> Array:
+    def _read(self, columns: Sequence[_Column], chain: LimbChain) -> Array:
         """Poses (H, 2, 3) that two views each read, where bones have about the lengths that they have.
 
         Views of somebody else's limb outvote those of the own one in all of them together, not in each two.
         """
-        ends = [self._seen_by_two(single, offset) for single, offset in self._columns(limb)]
+        ends = [self._seen_by_two(single, offset) for single, offset in columns]
         if len(ends) < 2:
             return np.zeros((0, 2, 3))
         places = np.stack(ends, axis=1)
         bones = np.diff(places, axis=1, prepend=np.broadcast_to(chain.start, (len(places), 1, 3)))
         ratio = np.linalg.norm(bones, axis=-1) / chain.lengths
         possible = np.flatnonzero((np.abs(ratio - 1) < _LENGTH_ERROR).all(axis=1))
-        return chain.reaching(places[possible[:: max(1, -(-len(possible) // _READ))]], self._state.body)
+        return chain.reaching(places[possible[:: max(1, -(-len(possible) // _READ))]])
 
     def _seen_by_two(self, single: PersonObservations, offset: Array) -> Array:
         """Where each two views (N, 3) see a joint that is `offset` from a keypoint; NaN where they do not tell."""
         first, second = np.triu_indices(len(single), 1)
-        inverse = np.linalg.inv(single.K)
-        homogeneous = np.concatenate([single.pixels[:, 0], np.ones((len(single), 1))], axis=1)
-        turns = single.cam_from_world[:, :, :3]
-        rays = np.einsum("mba,mb->ma", turns, np.einsum("mab,mb->ma", inverse, homogeneous))
-        centres = -np.einsum("mba,mb->ma", turns, single.cam_from_world[:, :, 3])
-        rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+        centres, directions = rays(single.K @ single.cam_from_world, single.pixels)
+        lines = directions[:, 0] / np.linalg.norm(directions[:, 0], axis=1, keepdims=True)
         seen = single.weight[:, 0] > 0
-        told = seen[first] & seen[second] & ((rays[first] * rays[second]).sum(1) < np.cos(_PARALLAX))
-        found = midpoints(centres[first], rays[first], centres[second], rays[second])
+        told = seen[first] & seen[second] & ((lines[first] * lines[second]).sum(1) < np.cos(_PARALLAX))
+        found = midpoints(centres[first], lines[first], centres[second], lines[second])
         return np.where(told[:, None], found - offset, np.nan)
 
-    def _columns(self, limb: LimbSurface) -> list[tuple[PersonObservations, Array]]:
+    def _columns(self, limb: LimbSurface) -> list[_Column]:
         """Of the limb's lower joint and end, as far as they are read: the readings of their keypoints, and how far
         these are from the joints now: what a detector takes for an elbow is no elbow."""
         energy, body = self._energy, self._state.body
@@ -241,11 +245,11 @@ class LimbSearch:
                 found.append((energy.observations.keypoints(np.array([column])), now[column] - joints[joint]))
         return found
 
-    def _readings(self, limb: LimbSurface, ends: Array) -> Array:
+    def _readings(self, columns: Sequence[_Column], ends: Array) -> Array:
         """Cost (H,) of the readings of the limb's lower joint and end, which are at `ends` (H, 2, 3)."""
         kernel = self._energy.kernel
         total = np.zeros(len(ends))
-        for place, (single, offset) in enumerate(self._columns(limb)):
+        for place, (single, offset) in enumerate(columns):
             residual, _, valid = project(ends[:, place] + offset, single)  # (M, H, 2)
             squared = ((residual / single.sigma[..., None]) ** 2).sum(-1)
             rho = np.where(valid, geman_mcclure(squared, kernel)[0], kernel**2)
