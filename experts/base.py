@@ -86,6 +86,24 @@ class LeadingDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class TwofoldDetector(Detector, Protocol):
+    """A detector with a second network, whose errors are its own."""
+
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
+        """What the second network reads round each of the places, keypoints (K, 2) px: maybe several people, and some
+        who are nobody. Its scores mean what they mean to `joined` and `alone`."""
+        ...
+
+    def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
+        """One reading of what `detect` and what the second network read of one person."""
+        ...
+
+    def alone(self, opinion: PersonDetection) -> PersonDetection:
+        """A reading, its scores as `detect` gives them, of someone whom the second network alone reads."""
+        ...
+
+
 def detector_names() -> list[str]:
     """Names of the registered detectors."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mcbench.experts.agreement import agreed, alone
 from mcbench.experts.base import MASK_SIZE, PersonDetection
 from mcbench.experts.blazepose import (
     DETECTION,
@@ -75,7 +76,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/6"
+    version = f"mediapipe-{MEDIAPIPE.version}/7"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:
@@ -99,6 +100,17 @@ class BlazePoseDetector:
     def leads(self, image: np.ndarray) -> list[PersonDetection]:
         """See `mcbench.experts.base.LeadingDetector`: the poses that MultiPose sees in tiles, masks empty."""
         return [_lead(pose) for pose in self._multipose.in_tiles(Pyramid(image).whole)]
+
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
+        """See `mcbench.experts.base.TwofoldDetector`: what MultiPose reads in a square round each place."""
+        whole = Pyramid(image).whole
+        return [[_lead(pose) for pose in self._multipose.around(whole, place)] for place in places]
+
+    def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
+        return agreed(reading, opinion, self.keypoint_set)
+
+    def alone(self, opinion: PersonDetection) -> PersonDetection:
+        return alone(opinion)
 
     def find(
         self, image: Pyramid, priors: Sequence[np.ndarray] = (), faces: Sequence[Part] | None = ()

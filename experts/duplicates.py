@@ -17,14 +17,15 @@ PART_INSIDE, PART_SIZE = 0.75, 0.6
 #: embrace share a mask, too, but neither scores much better.
 MISREAD_COVERED, MISREAD_SCORE = 0.8, 0.8
 
-_LIMBS = [f"{side}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
+#: Shoulders to ankles, left before right.
+LIMBS = [f"{side}_{j}" for j in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
 _SWAPPED = [*(1, 0), *(3, 2), *(5, 4), *(7, 6), *(9, 8), *(11, 10)]
 
 
 def limb_joints(keypoints: np.ndarray, keypoint_set: str) -> np.ndarray:
     """Shoulders, elbows, wrists, hips, knees, ankles (12, ...), left before right, of keypoints (K, ...)."""
     names = joint_set(keypoint_set).joints
-    return keypoints[[names.index(name) for name in _LIMBS]]
+    return keypoints[[names.index(name) for name in LIMBS]]
 
 
 def pose_radius(limbs: np.ndarray) -> float:

@@ -39,6 +39,8 @@ _STRIDE = 32
 #: Small people and those of a crowd are found in overlapping square tiles: their side as a share of the image's shorter
 #: one, and the size at which they are read, px. On rendered crowds 0.6 of it at 256 px finds as much as twice the work.
 TILE, TILE_SIDE = 0.6, 256
+#: Side of the square in which a person whose place is known is read, over the longer extent of their keypoints.
+AROUND = 1.4
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,18 @@ class MultiPose:
                 for pose in self.read(image[top : top + side, left : left + side], TILE_SIDE)
             ]
         )
+
+    def around(self, image: np.ndarray, place: np.ndarray) -> list[Pose]:
+        """The people seen in a square round the points `place` (K, 2) px, NaN where unknown."""
+        low, high = np.nanmin(place, axis=0), np.nanmax(place, axis=0)
+        side = math.ceil(AROUND * max(1.0, float((high - low).max())))
+        left, top = (int(corner) for corner in np.round((low + high - side) / 2))
+        square = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
+        if square.size == 0:
+            return []
+        margins = max(0, -top), max(0, top + side - image.shape[0]), max(0, -left), max(0, left + side - image.shape[1])
+        square = cv2.copyMakeBorder(square, *margins, cv2.BORDER_CONSTANT)
+        return [pose.moved(np.array([left, top], np.float64)) for pose in self.read(square, TILE_SIDE)]
 
     def read(self, image: np.ndarray, long_side: int) -> list[Pose]:
         """The people seen when the image's longer side is made `long_side` px, a multiple of 32."""

@@ -16,7 +16,7 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
-from mcbench.experts.base import Detector, LeadingDetector, PersonDetection, detector_class
+from mcbench.experts.base import Detector, LeadingDetector, PersonDetection, TwofoldDetector, detector_class
 from mcbench.experts.holistic import PartReader
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten, spread
@@ -147,10 +147,11 @@ def find_people(
     if again and isinstance(detector, LeadingDetector):
         led = list(frames[:: max(1, settings.lead_every)] if video else frames)
     parts = _has_parts(settings, detector)
-    # Frames are gone through once to search, once for leads, twice to follow, once for each round of the second look,
-    # and once or, with cameras, twice to read hands and faces, some of them once more to find hands by themselves.
+    # Frames are gone through once to search, once for leads, twice to follow, once for each round of the second look
+    # and for a second opinion, and once or, with cameras, twice to read hands and faces, some of them once more to find
+    # hands by themselves.
     total = len(searched) + len(led) + (2 * len(frames) if (video and not led) or not again else 0)
-    total += again * (len({*searched, *led}) + len(frames))
+    total += again * (len({*searched, *led}) + len(frames) * (1 + isinstance(detector, TwofoldDetector)))
     total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 
@@ -183,5 +184,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=14, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=15, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

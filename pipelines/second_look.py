@@ -16,10 +16,11 @@ from mcbench.cameras.views import Views
 from mcbench.experts.duplicates import distinct, misread
 from mcbench.experts.erasing import erased
 from mcbench.fitting.association import AssociationSettings, Track, associate
-from mcbench.fitting.association_observations import Observations, explain
 from mcbench.fitting.expected import expected_keypoints
 from mcbench.joints import joint_set
 from mcbench.pipelines.looking import Looker, People, flatten
+from mcbench.pipelines.second_opinion import second_opinion
+from mcbench.pipelines.track_costs import track_costs
 
 #: Detections that make a person worth looking for in the frames that were searched, and in all of them. Two agree by
 #: chance now and then; but then nothing agrees with them elsewhere.
@@ -67,6 +68,7 @@ def second_look(
     tracks = _tracks(people, leads, views, looker, _SURE)
     seen = _look(people, tracks, views, looker, min_score)
     confirmed, others = _settle(people, {i: people[i] + seen[i] for i in frames}, tracks, views, looker)
+    confirmed = second_opinion(confirmed, tracks, views, looker)
     return {i: confirmed[i] + others[i] for i in frames}
 
 
@@ -121,18 +123,7 @@ def _costs(
     settings: AssociationSettings = _USUAL,
     swapped: float = _SWAPPED,
 ) -> dict[int, Array]:
-    """For each frame, how badly each track explains each of its people: (people, tracks), infinite where unknown.
-
-    swapped : what is added where they agree with left and right exchanged.
-    """
-    detections = flatten(looker.detector, people)
-    cost = np.full((len(detections), len(tracks)), np.inf)
-    if cost.size:
-        observations = Observations.from_detections(views, detections, settings)
-        skeletons = np.stack([track.points[observations.body] for track in tracks])
-        explanation = explain(observations, skeletons, settings)
-        cost[observations.row] = explanation.cost + swapped * explanation.flipped
-    return {i: cost[detections.frame == i] for i in people}
+    return track_costs(people, tracks, views, looker.detector, swapped, settings)
 
 
 def _settle(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mcbench.experts.movenet import (
+    AROUND,
     LONG_SIDES,
     MIN_SCORE,
     MULTIPOSE,
@@ -173,3 +174,38 @@ def test_three_people_are_seen_in_tiles_too(multipose: MultiPose, test_data: Pat
     whole = [pose for pose in multipose(image) if pose.score > 0.3]
     tiles = multipose.in_tiles(image)
     assert all(any(same_pose(pose, other) for other in tiles) for pose in whole)
+
+
+@pytest.mark.parametrize("middle", [(40, 20), (250, 150), (480, 290), (900, 900)])
+def test_the_square_round_a_place_is_read_at_its_place(
+    multipose: MultiPose, monkeypatch: pytest.MonkeyPatch, middle: tuple[int, int]
+) -> None:
+    """At the edges of the image, too, and where there is none of it."""
+    image = np.random.default_rng(0).integers(1, 255, (300, 500, 3), dtype=np.uint8)
+    place = np.array(middle) + np.array([[-30.0, -50.0], [np.nan, np.nan], [30.0, 50.0]])
+    squares: list[np.ndarray] = []
+
+    def read(square: np.ndarray, long_side: int) -> list[Pose]:
+        squares.append(square)
+        return [Pose(0.5, np.zeros((17, 2)), np.ones(17), np.zeros(4))]
+
+    monkeypatch.setattr(multipose, "read", read)
+    poses = multipose.around(image, place)
+    if middle == (900, 900):
+        assert poses == squares == []
+        return
+    (square,), (pose,) = squares, poses
+    side = round(AROUND * 100)
+    assert square.shape == (side, side, 3)
+    left, top = pose.keypoints[0].astype(int)
+    np.testing.assert_allclose(np.array([left, top]) + side / 2, middle, atol=1)
+    rows, columns = np.mgrid[top : top + side, left : left + side]
+    inside = (rows >= 0) & (rows < 300) & (columns >= 0) & (columns < 500)
+    np.testing.assert_array_equal(square[inside], image[rows[inside], columns[inside]])
+    assert not square[~inside].any()
+
+
+def test_who_is_seen_in_the_image_is_seen_in_the_square_round_them(multipose: MultiPose, test_data: Path) -> None:
+    image = read(test_data / "panoptic_00005514" / "images" / "00_06.jpg")
+    for pose in (pose for pose in multipose(image) if pose.score > 0.3):
+        assert any(same_pose(pose, other) for other in multipose.around(image, pose.keypoints))

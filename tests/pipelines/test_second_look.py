@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from standing import HEIGHT, WIDTH, arc_of_cameras, seen, standing_person
 
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Frame, Source
-from mcbench.experts.base import PersonDetection
+from mcbench.experts.base import PersonDetection, TwofoldDetector
 from mcbench.joints import COCO17
 from mcbench.pipelines.looking import Looker, People
 from mcbench.pipelines.second_look import second_look
@@ -86,7 +87,8 @@ def look(source: Source, detector: Scripted, found: People) -> People:
     views = Views.from_cameras(CAMERAS)
     steps: list[str] = []
     people = second_look(found, {}, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
-    assert len(steps) == len(found) + (3 if source.kind == "video" else 1) * FRAMES
+    rounds = (3 if source.kind == "video" else 1) + isinstance(detector, TwofoldDetector)
+    assert len(steps) == len(found) + rounds * FRAMES
     return people
 
 
@@ -247,3 +249,57 @@ def test_whom_no_search_finds_is_read_where_coarse_poses_agree(source: Source) -
 
 def test_a_detector_without_leads_gives_none(source: Source) -> None:
     assert Looker(source, Scripted({}), 0.4, lambda label: None).leads(range(FRAMES), {}) == {}
+
+
+class Twofold(Leading):
+    """One with a second network, which reads the people of `second` by frame where they are asked for, and whose
+    readings make those of the first one surer."""
+
+    def __init__(self, there: People, second: People, leading: People | None = None) -> None:
+        super().__init__(there, leading or {i: [] for i in range(FRAMES)})
+        self.second = second
+
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
+        here = self.second[int(image[0, 0, 0])]
+        return [[one for one in here if np.abs(one.keypoints - place).mean() < 60] for place in places]
+
+    def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
+        return replace(reading, score=1.0)
+
+    def alone(self, opinion: PersonDetection) -> PersonDetection:
+        return replace(opinion, score=0.5)
+
+
+def scores(people: People, points: np.ndarray) -> list[list[float]]:
+    """The scores of those who stand where a person is seen, by frame."""
+    near = {i: [p for p in people[i] if np.abs(p.keypoints - seen(CAMERAS, points, i)).mean() < 10] for i in people}
+    return [[p.score for p in near[i]] for i in range(FRAMES)]
+
+
+def test_everyone_confirmed_is_read_by_a_second_network_and_who_is_read_by_it_alone_is_seen(source: Source) -> None:
+    """The first network never reads Bob in frames 1 and 6; the second reads both people everywhere but Ann in 2."""
+    there = everywhere(ANN, BOB)
+    first = {i: there[i][: 1 if i in (1, 6) else 2] for i in range(FRAMES)}
+    second = {i: there[i][1 if i == 2 else 0 :] for i in range(FRAMES)}
+    people = look(source, Twofold(first, second), {i: first[i] for i in (0, 3, 7)})
+    assert scores(people, ANN) == [[1.0], [1.0], [0.9], *[[1.0]] * 5]
+    assert scores(people, BOB) == [[1.0], [0.5], *[[1.0]] * 4, [0.5], [1.0]]
+
+
+def test_who_is_read_by_the_second_network_alone_is_nobody(source: Source) -> None:
+    """What makes up a track of coarse poses, and is read by nothing else, is no person, however often it is read."""
+    there = everywhere(ANN, BOB)
+    first = {i: there[i][:1] for i in range(FRAMES)}
+    leading = {i: [there[i][1]] for i in range(FRAMES)}
+    looker = Looker(source, Twofold(first, there, leading), 0.4, lambda label: None)
+    people = second_look(first, leading, range(FRAMES), Views.from_cameras(CAMERAS), looker, 0.3)
+    assert scores(people, ANN) == [[1.0]] * FRAMES
+    assert scores(people, BOB) == [[]] * FRAMES
+
+
+def test_an_opinion_of_somebody_else_is_none(source: Source) -> None:
+    """Where Bob is hidden, the second network reads Ann, who stands beside him, a second time."""
+    there = everywhere(ANN, BOB)
+    first = {i: there[i][: 1 if i == 4 else 2] for i in range(FRAMES)}
+    people = look(source, Twofold(first, first), {i: first[i] for i in (0, 3, 7)})
+    assert [len(people[i]) for i in range(FRAMES)] == [2, 2, 2, 2, 1, 2, 2, 2]

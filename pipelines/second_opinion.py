@@ -1,0 +1,68 @@
+"""The second opinion of `detect`: whom the cameras have confirmed, a second network reads in every frame, too.
+
+What both networks say is sure; what they differ about is doubtful, whatever the scores. Where the first one reads
+nobody, or somebody else, the second one's reading stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcbench.cameras.views import Views
+from mcbench.experts.base import PersonDetection, TwofoldDetector
+from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
+from mcbench.fitting.association import Track
+from mcbench.fitting.expected import expected_keypoints
+from mcbench.joints import joint_set
+from mcbench.pipelines.looking import Looker, People
+from mcbench.pipelines.track_costs import track_costs
+
+#: A reading shows a track up to this cost (`track_costs`), and one by the second network alone up to this one.
+_SHOWN, _ALONE = 0.5, 0.36
+#: A track that the first network reads in fewer frames is read by nobody alone: it may be of nobody.
+_LEAST_READ = 3
+
+
+def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, looker: Looker) -> People:
+    """The confirmed people as both networks read them, then those whom the second one alone reads, in every frame.
+
+    Without change where the detector has one network.
+    """
+    detector = looker.detector
+    if not isinstance(detector, TwofoldDetector) or not tracks:
+        return confirmed
+    joints = joint_set(detector.keypoint_set)
+    costs = track_costs(confirmed, tracks, views, detector, 0.0)
+    shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= _SHOWN else -1 for c in costs[i]] for i in confirmed}
+    read = np.bincount([track for here in shown.values() for track in here if track >= 0], minlength=len(tracks))
+    people: People = {}
+    for frame, image in looker.source.images(sorted(confirmed)):
+        i, here = frame.index, list(confirmed[frame.index])
+        view = views.of_frame(i)
+        expected = {} if view is None else expected_keypoints(views, view, tracks, joints)
+        opinions = dict(zip(expected, detector.opinions(image, list(expected.values())), strict=True))
+        for n, track in enumerate(shown[i]):
+            if (opinion := _of_same(here[n], opinions.get(track, []), detector.keypoint_set)) is not None:
+                here[n] = detector.joined(here[n], opinion)
+        for track in (track for track in expected if track not in shown[i] and read[track] >= _LEAST_READ):
+            poses = [detector.alone(opinion) for opinion in opinions[track]]
+            cost = track_costs({i: poses}, tracks, views, detector, 0.0)[i]
+            mine = [n for n, c in enumerate(cost) if c.min() <= _ALONE and c.argmin() == track]
+            best = min(mine, key=cost[:, track].__getitem__, default=None)
+            if best is not None and not looker.is_among(poses[best], here):
+                here.append(poses[best])
+        people[i] = here
+        looker.step("people, by a second network")
+    return people
+
+
+def _of_same(
+    reading: PersonDetection, opinions: Sequence[PersonDetection], keypoint_set: str
+) -> PersonDetection | None:
+    """The opinion that is of the reading's person; None without one."""
+    ours = limb_joints(reading.keypoints, keypoint_set)
+    distance = [pose_distance(ours, limb_joints(one.keypoints, keypoint_set)) for one in opinions]
+    best = min(range(len(opinions)), key=distance.__getitem__, default=None)
+    return opinions[best] if best is not None and distance[best] < SAME else None
