@@ -28,15 +28,17 @@ _MULTIPOSE = (
     (0.2, 0.35, 0.52, 0.66, 0.76, 0.86, 0.93, 0.965, 0.985),
 )
 #: How often readings that are right so often must be given what score, by BlazePose's, whose errors are known by score.
-_SCORE = (0.0, 0.4, 0.65, 0.85, 0.925, 0.965, 0.98, 1.0), (0.0, 0.42, 0.55, 0.69, 0.82, 0.91, 1.0, 1.0)
+_SCORE = (0.0, 0.5, 0.65, 0.85, 0.925, 0.965, 0.98, 1.0), (0.0, 0.25, 0.5, 0.69, 0.82, 0.91, 1.0, 1.0)
 #: What is hidden is hidden from both: of the lesser chance to be wrong, so much is the chance that both are; and in so
 #: many of these cases they are wrong in the same place.
 _BOTH_WRONG, _SAME_PLACE = 0.5, 0.35
 #: Standard deviation, an axis, of the distance between two readings as a share of stature: both right, both wrong in
 #: the same place, one wrong, both wrong.
 _RIGHT, _WRONG_TOGETHER, _ONE_WRONG, _APART = 0.017, 0.025, 0.09, 0.11
+#: The same of hips that both have right: of people in loose trousers each has them somewhere else.
+_RIGHT_HIPS = 0.03
 #: The place is the second network's where it is the likelier one by so much: the first is nearer to what is calibrated.
-_RATHER = 0.05
+_RATHER = 0.25
 #: Beyond this, in stature, readings are no farther apart for what follows from it.
 _FAR = 0.5
 #: Keypoints that are read wrong together with a limb joint.
@@ -61,11 +63,11 @@ def agreed(reading: PersonDetection, opinion: PersonDetection, keypoint_set: str
         if np.isnan(gap):
             continue
         scores = float(reading.keypoint_score[joint]), float(opinion.keypoint_score[joint])
-        first, second = likely_right(*scores, gap)
+        side, _, part = names[joint].partition("_")
+        first, second = likely_right(*scores, gap, _RIGHT_HIPS if part == "hip" else _RIGHT)
         if second > first + _RATHER:
             keypoints[joint] = opinion.keypoints[joint]
         score[joint] = np.interp(max(first, second), *_SCORE)
-        side, _, part = names[joint].partition("_")
         before = float(np.interp(scores[0], *_BLAZEPOSE))
         for name in _WITH.get(part, ()):
             score[names.index(f"{side}_{name}")] *= min(1.0, first / before)
@@ -79,15 +81,15 @@ def alone(opinion: PersonDetection) -> PersonDetection:
     return replace(opinion, keypoint_score=np.where(known, score, 0.0))
 
 
-def likely_right(blazepose: float, multipose: float, gap: float) -> tuple[float, float]:
+def likely_right(blazepose: float, multipose: float, gap: float, apart: float = _RIGHT) -> tuple[float, float]:
     """How likely BlazePose's and MultiPose's reading of a joint is right, by their scores and the gap between them.
 
-    gap : px over the stature of a standing adult there.
+    gap : px over the stature of a standing adult there. apart : its standard deviation, an axis, if both are right.
     """
     gap = min(gap, _FAR)
     p, q = float(np.interp(blazepose, *_BLAZEPOSE)), float(np.interp(multipose, *_MULTIPOSE))
     neither = _BOTH_WRONG * min(1 - p, 1 - q) + (1 - _BOTH_WRONG) * (1 - p) * (1 - q)
-    both = (p + q - 1 + neither) * _density(gap, _RIGHT)
+    both = (p + q - 1 + neither) * _density(gap, apart)
     first, second = ((1 - one - neither) * _density(gap, _ONE_WRONG) for one in (q, p))
     wrong = neither * (_SAME_PLACE * _density(gap, _WRONG_TOGETHER) + (1 - _SAME_PLACE) * _density(gap, _APART))
     total = both + first + second + wrong

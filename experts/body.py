@@ -57,11 +57,15 @@ PRIOR_MARGINS = (1.15, 1.0)
 EXPECTED = 2 * SETTLED
 #: A keypoint of MultiPose is known from this score on.
 KNOWN = 0.1
+#: How much lower MultiPose has the hips, as a share of the way to the shoulders: 0.015 of stature on rendered people.
+LOWER_HIPS = 0.05
 #: How far below a face the hips may be, and the radius of the body's circle about them, in sides of the face.
 BELOW_FACE = ((2.6, 4.2), (3.4, 4.6), (2.0, 3.2))
 #: Further movement, in the same unit, that divides the score by e: on what is no person the pose wanders.
 UNSETTLED = 0.12
-
+_HIPS, _SHOULDERS = (
+    [BLAZEPOSE33.index(f"{side}_{name}") for side in ("left", "right")] for name in ("hip", "shoulder")
+)
 
 #: What is read of a person, and its score.
 Reading = tuple[Landmarks, float]
@@ -261,6 +265,9 @@ def prior_from_pose(pose: Pose) -> np.ndarray:
     for source, target in mapping(COCO17.name, BLAZEPOSE33.name):
         if pose.keypoint_score[source] > KNOWN:
             prior[target] = pose.keypoints[source]
+    up = prior[_SHOULDERS].mean(0) - prior[_HIPS].mean(0)
+    if np.isfinite(up).all():
+        prior[_HIPS] += LOWER_HIPS * up
     return prior
 
 

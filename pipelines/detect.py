@@ -151,7 +151,7 @@ def find_people(
     # and for a second opinion, and once or, with cameras, twice to read hands and faces, some of them once more to find
     # hands by themselves.
     total = len(searched) + len(led) + (2 * len(frames) if (video and not led) or not again else 0)
-    total += again * (len({*searched, *led}) + len(frames) * (1 + isinstance(detector, TwofoldDetector)))
+    total += again * (len({*searched, *led}) + len(frames) * (1 + (video and isinstance(detector, TwofoldDetector))))
     total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 

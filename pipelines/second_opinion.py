@@ -1,7 +1,8 @@
 """The second opinion of `detect`: whom the cameras have confirmed, a second network reads in every frame, too.
 
 What both networks say is sure; what they differ about is doubtful, whatever the scores. Where the first one reads
-nobody, or somebody else, the second one's reading stands alone.
+nobody, or somebody else, the second one's reading stands alone. In a video, many frames show that: of a few photos,
+the places that the first network reads are worth more than knowing which to doubt.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _LEAST_READ = 3
 def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, looker: Looker) -> People:
     """The confirmed people as both networks read them, then those whom the second one alone reads, in every frame.
 
-    Without change where the detector has one network.
+    Without change in photos, and where the detector has one network.
     """
     detector = looker.detector
-    if not isinstance(detector, TwofoldDetector) or not tracks:
+    if not isinstance(detector, TwofoldDetector) or not tracks or looker.source.kind != "video":
         return confirmed
     joints = joint_set(detector.keypoint_set)
     costs = track_costs(confirmed, tracks, views, detector, 0.0)

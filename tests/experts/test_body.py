@@ -263,10 +263,23 @@ def test_prior_of_a_pose_has_its_keypoints_by_name_where_they_are_seen() -> None
     pose = Pose(0.8, np.arange(34.0).reshape(17, 2), score, np.zeros(4))
     prior = prior_from_pose(pose)
     assert prior.shape == (33, 2)
-    for name in ("nose", "right_ear", "left_hip", "right_ankle"):
+    for name in ("nose", "right_ear", "left_shoulder", "right_ankle"):
         np.testing.assert_array_equal(prior[BLAZEPOSE33.index(name)], pose.keypoints[COCO17.index(name)])
     unknown = {"left_wrist", *BLAZEPOSE33.joints} - (set(COCO17.joints) - {"left_wrist"})
     assert {name for name, p in zip(BLAZEPOSE33.joints, prior, strict=True) if np.isnan(p).all()} == unknown
+
+
+def test_hips_of_a_pose_are_a_little_higher_in_the_prior() -> None:
+    """MultiPose has them lower than BlazePose; where no shoulders tell what is up they stay where they are."""
+    points = np.zeros((17, 2))
+    shoulders, hips = ([COCO17.index(f"{side}_{name}") for side in ("left", "right")] for name in ("shoulder", "hip"))
+    points[hips] = [[-10.0, 100.0], [10.0, 100.0]]
+    for score, height in ((1.0, 95.0), (0.05, 100.0)):
+        known = np.ones(17)
+        known[shoulders] = score
+        prior = prior_from_pose(Pose(0.8, points, known, np.zeros(4)))
+        hip = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
+        np.testing.assert_allclose(prior[hip], [[-10.0, height], [10.0, height]])
 
 
 def test_leads_are_coarse_poses_without_a_mask(blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch) -> None:

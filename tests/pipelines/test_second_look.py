@@ -87,7 +87,7 @@ def look(source: Source, detector: Scripted, found: People) -> People:
     views = Views.from_cameras(CAMERAS)
     steps: list[str] = []
     people = second_look(found, {}, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
-    rounds = (3 if source.kind == "video" else 1) + isinstance(detector, TwofoldDetector)
+    rounds = 3 + isinstance(detector, TwofoldDetector) if source.kind == "video" else 1
     assert len(steps) == len(found) + rounds * FRAMES
     return people
 
@@ -284,6 +284,12 @@ def test_everyone_confirmed_is_read_by_a_second_network_and_who_is_read_by_it_al
     people = look(source, Twofold(first, second), {i: first[i] for i in (0, 3, 7)})
     assert scores(people, ANN) == [[1.0], [1.0], [0.9], *[[1.0]] * 5]
     assert scores(people, BOB) == [[1.0], [0.5], *[[1.0]] * 4, [0.5], [1.0]]
+
+
+def test_in_photos_nobody_is_asked_for_a_second_opinion(photos: Source) -> None:
+    there = everywhere(ANN)
+    people = look(photos, Twofold(there, there), {i: there[i] for i in (0, 3, 7)})
+    assert scores(people, ANN) == [[0.9]] * FRAMES
 
 
 def test_who_is_read_by_the_second_network_alone_is_nobody(source: Source) -> None:
