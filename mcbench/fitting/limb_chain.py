@@ -25,6 +25,7 @@ LIMBS = tuple(
     for joints in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
     for side in ("left", "right")
 )
+LIMB_NAMES = ("left_arm", "right_arm", "left_leg", "right_leg")
 #: Points of a limb's skin that are looked at.
 _SAMPLES = 60
 #: A limb may be this deep under the floor, m, as floor and body are known so well; and the standard deviation of more.

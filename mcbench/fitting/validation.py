@@ -14,15 +14,22 @@ from mcbench.dataset.detections import Detections
 from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.verdicts import Check, Verdict
 from mcbench.fitting.keypoint_model import STATURE
+from mcbench.fitting.limb_chain import LIMB_NAMES
 from mcbench.fitting.priors import limit_excess
 from mcbench.fitting.residuals import keypoint_errors
-from mcbench.joints import COCO17
+from mcbench.joints import COCO17, SMPL24
 
 Array = npt.NDArray[np.float64]
 
 _LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", "ankle") for side in ("left", "right")]
 #: Which limb, in the order of `limb_outlines`, each belongs to.
 _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
+#: Joints of `smpl24` that hang on each.
+_HANGING = tuple(
+    tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
+    for joints in (("elbow", "wrist", "hand"), ("knee", "ankle", "foot"))
+    for side in ("left", "right")
+)
 #: An outline is shown where the images have this share of it.
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
@@ -97,7 +104,10 @@ class ValidateSettings:
     )
     max_limb_sd_m: float = field(
         default=0.12,
-        metadata={"help": "Largest error bar of the joint known worst, an axis, metres: a limb unseen (uncertain)."},
+        metadata={
+            "help": "Largest error bar of the joint known worst, an axis, metres, limbs marked as unknown left "
+            "out (uncertain)."
+        },
     )
 
 
@@ -148,14 +158,17 @@ def _checks(
     residual = float(np.median(counted)) if len(counted) else np.inf
     outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
-    deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
+    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", []))
+    deviations = np.sqrt(np.trace(people.joints_cov[person], axis1=-2, axis2=-1) / 3)[_known_joints(unknown)]
     stature = float(measured["stature_m"])
     sure = keypoint_errors(keypoints, rows, detections, cameras, _SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
-    # an arm before the body has hardly an outline; where its hand is known it needs none
-    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2))]
+    # an arm before the body has hardly an outline; where its hand is known it needs none, nor where it is said to be
+    # unknown, unless it was read somewhere
+    unread = unknown & (_sure_readings(sure) < _MIN_READINGS)
+    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unread[:2]]
     arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (lost_arms, outlines[2:]))
     s = settings
     return (
@@ -176,6 +189,18 @@ def _checks(
         Check("joint_sd_m", float(np.median(deviations)), s.max_joint_sd_m, "max", "uncertain"),
         Check("limb_sd_m", float(deviations.max()), s.max_limb_sd_m, "max", "uncertain"),
     )
+
+
+def _known_joints(unknown: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Joints of `smpl24` after joint 0 that hang on none of the unknown limbs (4,)."""
+    hanging = [j for limb, joints in enumerate(_HANGING) if unknown[limb] for j in joints]
+    return np.setdiff1d(np.arange(1, len(SMPL24)), hanging)
+
+
+def _sure_readings(sure: Array) -> npt.NDArray[np.int64]:
+    """(4,) readings of each limb, of the joint that is read more often, from their errors (M, 17), NaN where unread."""
+    counts = (~np.isnan(sure[:, _LIMB_JOINTS])).sum(axis=0)
+    return np.array([counts[limb == _LIMB_OF].max() for limb in range(len(LIMB_NAMES))])
 
 
 def limb_outlines(measured: dict[str, Any]) -> Array:
