@@ -11,14 +11,15 @@ from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
-from mcbench.fitting.energy import PersonEnergy
-from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.keypoint_model import AGREES, STATURE, SURE, KeypointModel
 from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.parts import WholeBody, active_unknowns
 from mcbench.fitting.person_solver import SolvedPerson
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
+from mcbench.fitting.state import PersonState
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
@@ -83,6 +84,16 @@ class PersonEnergies:
         chosen = self.whole.body if keypoints is None else keypoints
         bias = self._keypoints.bias[chosen] / np.sqrt(self._keypoints.independence[chosen])
         return np.asarray(bias * STATURE * observations.mean_doubt())
+
+    def agreeing(self, energy: PersonEnergy, state: PersonState) -> npt.NDArray[np.bool_]:
+        """(M, K) which readings of the body's own keypoints, the first of the energy's, are sure and agree."""
+        own = np.arange(len(self.whole.body))
+        observations = energy.observations.keypoints(own)
+        residual, _, valid = project(energy.points(state)[own], observations)
+        noise = self._keypoints.noise[self.whole.body]
+        size_px = observations.sigma / (noise * observations.doubt)  # of a standing adult
+        sure = (observations.weight > 0) & (observations.doubt <= self._keypoints.doubt(SURE))
+        return np.asarray(valid & sure & (np.linalg.norm(residual, axis=-1) < AGREES * size_px))
 
     def _read(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonObservations:
         """Readings of all keypoints of the detector."""

@@ -228,7 +228,8 @@ class SceneFitter:
         turned_round: bool,
     ) -> PersonFit:
         """The person with error bars."""
-        unknown = unknown_limbs(person, outline, parts, self._energies.joints)
+        agreeing = self._energies.agreeing(person.energy, person.state)
+        unknown = unknown_limbs(agreeing, outline, parts, self._energies.joints)
         known = without_limbs(person.energy, unknown, self._limbs, self._energies.joints)
         fitted, solution = self._solver.finished(replace(person, energy=known))
         covariance = body_covariance(fitted, solution.state)

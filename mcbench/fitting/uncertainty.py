@@ -14,8 +14,8 @@ from mcbench.fitting.state import BodyState, PersonState
 Array = npt.NDArray[np.float64]
 
 _MEDIAN_CHI2_2 = 2 * np.log(2)  # median of chi squared with two degrees of freedom
-#: Readings doubted no more than this are sure: they tell the noise, if they are this share of all.
-SURE, _SURE_SHARE = 2.5, 0.25
+#: Readings doubted no more than this tell the noise, if they are this share of all.
+_SURE, _SURE_SHARE = 2.5, 0.25
 #: How many times larger the variance of what outlines say is than were their readings independent as weighted: set on
 #: rendered people, so that 90 % of the joints lie in the ellipsoids of 90 %.
 _OUTLINES_ALIKE = 3.5
@@ -36,7 +36,7 @@ def noise_factor_at(points: Array, observations: PersonObservations) -> float:
     residual, _, valid = project(points, observations)
     squared = ((residual / observations.sigma[..., None]) ** 2).sum(-1)
     used = valid & (observations.weight > 0)
-    sure = used & (observations.doubt <= SURE)
+    sure = used & (observations.doubt <= _SURE)
     if sure.sum() >= _SURE_SHARE * used.sum():
         used = sure  # doubts are rough: what is expected to be off tells little of what the rest is off
     if not used.any():

@@ -11,37 +11,32 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.limb_chain import LIMB_NAMES, LimbSurface
 from mcbench.fitting.outlines import LIMB_LOST, Outline
 from mcbench.fitting.parts import HANDS, MIN_VIEWS
-from mcbench.fitting.person_solver import SolvedPerson
-from mcbench.fitting.uncertainty import SURE
 from mcbench.joints import JointSet
 
-#: A sure reading agrees with a fit when it is off by less than so many standard deviations of one without any doubt.
-_AGREES = 3.0
 #: Keypoints that tell where a limb is, and what the names of those that hang on it contain.
 _TELLING = {"arm": ("elbow", "wrist"), "leg": ("knee", "ankle")}
 _OF_LEG = ("knee", "ankle", "heel", "toe", "foot")
 _OF_ARM = ("elbow", "wrist", "hand", "pinky", "index", "thumb")
 
 
-def unknown_limbs(person: SolvedPerson, outline: Outline | None, known: Sequence[str], joints: JointSet) -> list[int]:
+def unknown_limbs(
+    agreeing: npt.NDArray[np.bool_], outline: Outline | None, known: Sequence[str], joints: JointSet
+) -> list[int]:
     """Which limbs (`LIMB_NAMES`) of a person are unknown.
 
     Parameters
     ----------
+    agreeing : (M, K) sure readings of the body's own keypoints, `joints`, that agree with the fit.
     outline : what the images say; None where nobody looked, which leaves it to the readings.
-    known : the hands and faces that are. joints : what the body's own keypoints are, the first of the energy's.
+    known : the hands and faces that are.
     """
-    own = np.arange(len(joints))
-    observations = person.energy.observations.keypoints(own)
-    residual, _, valid = project(person.energy.points(person.state)[own], observations)
-    near = np.linalg.norm(residual, axis=-1) < _AGREES * observations.sigma / observations.doubt
-    agrees = valid & near & (observations.weight > 0) & (observations.doubt <= SURE)
-    counts = agrees.sum(axis=0)
+    counts = agreeing.sum(axis=0)
     found = []
     for number, limb in enumerate(LIMB_NAMES):
         side, kind = limb.split("_")

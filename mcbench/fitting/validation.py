@@ -13,7 +13,7 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.verdicts import Check, Verdict
-from mcbench.fitting.keypoint_model import STATURE
+from mcbench.fitting.keypoint_model import AGREES, STATURE, SURE
 from mcbench.fitting.limb_chain import LIMB_NAMES
 from mcbench.fitting.priors import limit_excess
 from mcbench.fitting.residuals import keypoint_errors
@@ -34,11 +34,8 @@ _HANGING = tuple(
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
 _USUAL_PEOPLE = 2
-#: A reading agrees with a fit when it is off by less than this share of stature.
-_AGREES = 0.06
+#: Fewer readings of a joint are not asked.
 _MIN_READINGS = 8
-#: ... and its word counts from this score on: below it a detector guesses, about arms behind a back above all.
-_SURE = 0.5
 
 
 @dataclass(frozen=True)
@@ -158,17 +155,16 @@ def _checks(
     residual = float(np.median(counted)) if len(counted) else np.inf
     outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
-    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", []))
-    deviations = np.sqrt(np.trace(people.joints_cov[person], axis1=-2, axis2=-1) / 3)[_known_joints(unknown)]
     stature = float(measured["stature_m"])
-    sure = keypoint_errors(keypoints, rows, detections, cameras, _SURE) / sizes[:, None]
+    sure = keypoint_errors(keypoints, rows, detections, cameras, SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
-    # an arm before the body has hardly an outline; where its hand is known it needs none, nor where it is said to be
-    # unknown, unless it was read somewhere
-    unread = unknown & (_sure_readings(sure) < _MIN_READINGS)
-    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unread[:2]]
+    # a limb that is marked as unknown is not held against the person, unless it was read somewhere else
+    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", [])) & (_sure_readings(sure) < _MIN_READINGS)
+    deviations = np.sqrt(np.trace(people.joints_cov[person], axis1=-2, axis2=-1) / 3)[_known_joints(unknown)]
+    # an arm before the body has hardly an outline; where its hand is known it needs none
+    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unknown[:2]]
     arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (lost_arms, outlines[2:]))
     s = settings
     return (
@@ -250,7 +246,7 @@ def limb_agreement(relative: Array, vouched: npt.NDArray[np.bool_] | None = None
     if vouched is not None:
         errors = np.where(vouched[_LIMB_OF], np.nan, errors)
     counts = (~np.isnan(errors)).sum(axis=0)
-    shares = (errors < _AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
+    shares = (errors < AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
     return float(shares.min()) if len(shares) else None
 
 
