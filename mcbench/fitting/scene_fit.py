@@ -43,7 +43,7 @@ from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
 from mcbench.fitting.turned_round import TurningRound
 from mcbench.fitting.uncertainty import body_covariance, joints_covariance, noise_factor
-from mcbench.fitting.unknown_limbs import unknown_limbs, without_limbs
+from mcbench.fitting.unknown_limbs import unknown_limbs, with_all_poses, without_limbs
 
 Array = npt.NDArray[np.float64]
 
@@ -235,11 +235,12 @@ class SceneFitter:
         covariance = body_covariance(fitted, solution.state)
         body, observations = solution.state.body, person.energy.observations
         landmarks = {} if self._landmarks is None else self._landmarks.of_state(body, covariance, parts)
+        joints_cov = joints_covariance(fitted.body, body, covariance)
         return PersonFit(
             index,
             body,
             observations,
-            joints_covariance(fitted.body, body, covariance),
+            with_all_poses(joints_cov, fitted.body, body, unknown),
             landmarks,
             person.noise,
             solution.value / max(float(observations.weight.sum()), 1e-12),

@@ -13,12 +13,21 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from mcbench.body.formats import smpl24_joints
+from mcbench.body.reduced import ReducedBody
+from mcbench.body.rotations import exp_so3
 from mcbench.fitting.energy import PersonEnergy
-from mcbench.fitting.limb_chain import LIMB_NAMES, LimbSurface
+from mcbench.fitting.limb_chain import HANGING, LIMB_NAMES, LIMBS, LimbSurface, poses_from_prior
 from mcbench.fitting.outlines import LIMB_LOST, Outline
 from mcbench.fitting.parts import HANDS, MIN_VIEWS
+from mcbench.fitting.state import BodyState
 from mcbench.joints import JointSet
 
+Array = npt.NDArray[np.float64]
+
+#: Poses of an unknown limb that are drawn.
+_DRAWS = 200
+_SEED = 20201128
 #: Keypoints that tell where a limb is, and what the names of those that hang on it contain.
 _TELLING = {"arm": ("elbow", "wrist"), "leg": ("knee", "ankle")}
 _OF_LEG = ("knee", "ankle", "heel", "toe", "foot")
@@ -62,6 +71,33 @@ def without_limbs(
     if contours is not None:
         contours = contours.without(np.any([surfaces[number].limb_vertices for number in limbs], axis=0))
     return replace(energy, observations=replace(energy.observations, weight=weight), contours=contours)
+
+
+def with_all_poses(covariance: Array, body: ReducedBody, state: BodyState, limbs: Sequence[int]) -> Array:
+    """The covariance (24, 3, 3) of joints with those that hang on unknown limbs anywhere that a limb may be.
+
+    Turns by so much take joints along arcs, which the derivatives at one pose do not show: the mean squares of where
+    poses drawn from the prior take them, added to what is open of where the limb begins.
+    """
+    found, rng = covariance.copy(), np.random.default_rng(_SEED)
+    for number in limbs:
+        begin, hanging = LIMBS[number][0], list(HANGING[number])
+        turns = exp_so3(poses_from_prior(rng, LIMBS[number][:2], _DRAWS))
+        here = _reach(body, state, begin, hanging)
+        moved = []
+        for turn in turns:
+            rotations = state.rotations.copy()
+            rotations[list(LIMBS[number][:2])] = turn
+            moved.append(_reach(body, replace(state, rotations=rotations), begin, hanging) - here)
+        found[hanging] = covariance[begin] + np.einsum("njx,njy->jxy", moved, moved) / _DRAWS
+    return found
+
+
+def _reach(body: ReducedBody, state: BodyState, begin: int, joints: Sequence[int]) -> Array:
+    """Joints (N, 3) of `smpl24` relative to one of them."""
+    posed = body.evaluate(state.betas, state.rotations, state.transl, False, state.expression)
+    own = smpl24_joints(posed.joints[None])[0]
+    return np.asarray(own[list(joints)] - own[begin])
 
 
 def _hangs_on(name: str, side: str, kind: str) -> bool:

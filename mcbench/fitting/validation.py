@@ -14,7 +14,7 @@ from mcbench.dataset.detections import Detections
 from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.verdicts import Check, Verdict
 from mcbench.fitting.keypoint_model import AGREES, STATURE, SURE
-from mcbench.fitting.limb_chain import LIMB_NAMES
+from mcbench.fitting.limb_chain import HANGING, LIMB_NAMES
 from mcbench.fitting.priors import limit_excess
 from mcbench.fitting.residuals import keypoint_errors
 from mcbench.joints import COCO17, SMPL24
@@ -24,12 +24,6 @@ Array = npt.NDArray[np.float64]
 _LIMB_JOINTS = [COCO17.index(f"{side}_{j}") for j in ("elbow", "wrist", "knee", "ankle") for side in ("left", "right")]
 #: Which limb, in the order of `limb_outlines`, each belongs to.
 _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
-#: Joints of `smpl24` that hang on each.
-_HANGING = tuple(
-    tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
-    for joints in (("elbow", "wrist", "hand"), ("knee", "ankle", "foot"))
-    for side in ("left", "right")
-)
 #: An outline is shown where the images have this share of it.
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
@@ -189,7 +183,7 @@ def _checks(
 
 def _known_joints(unknown: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Joints of `smpl24` after joint 0 that hang on none of the unknown limbs (4,)."""
-    hanging = [j for limb, joints in enumerate(_HANGING) if unknown[limb] for j in joints]
+    hanging = [j for limb, joints in enumerate(HANGING) if unknown[limb] for j in joints]
     return np.setdiff1d(np.arange(1, len(SMPL24)), hanging)
 
 

@@ -11,12 +11,14 @@ from fitting import stick_figure as toy
 from mcbench.body.rotations import exp_so3
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.energy import PersonEnergy
+from mcbench.fitting.limb_chain import LIMBS
 from mcbench.fitting.motion_ranges import smpl_ranges
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.scene_fit import PersonFit, SceneFitter
 from mcbench.fitting.settings import FitSettings
 from mcbench.fitting.unknown_limbs import without_limbs
 from mcbench.joints import BLAZEPOSE33, COCO17, SMPL24, JointSet
+from mcbench.metrics.ellipsoid import ellipsoid_radius, in_ellipsoid
 
 
 def guessed(detections: Detections, names: tuple[str, ...], score: float, views: int) -> Detections:
@@ -53,6 +55,27 @@ def test_a_limb_that_is_guessed_at_is_unknown() -> None:
     relaxed = smpl_ranges().mean[joint - 1]
     from_prior = np.linalg.norm(exp_so3(relaxed) - unknown.state.rotations[joint])
     assert from_prior < 0.05 < np.linalg.norm(exp_so3(relaxed) - known.state.rotations[joint])
+
+
+def test_error_bars_of_an_unknown_limb_hold_where_limbs_are() -> None:
+    """Nine in ten of everybody's arms at least, though joints move along arcs, which their derivatives do not show; and
+    hardly more space than an arm reaches."""
+    person = fitted(("left_elbow", "left_wrist"), 0.1, 12)
+    state, ranges = person.state, smpl_ranges()
+    upper, lower, end = LIMBS[0]
+    rng, inside = np.random.default_rng(12), []
+    body = toy.ToyBody()
+    here = body.evaluate(state.betas, state.rotations, state.transl, jacobian=False).joints
+    for _ in range(200):
+        rotations = state.rotations.copy()
+        for joint in (upper, lower):
+            angles = rng.normal(ranges.mean[joint - 1], ranges.deviation[joint - 1])
+            rotations[joint] = exp_so3(np.clip(angles, ranges.low[joint - 1], ranges.high[joint - 1]))
+        there = body.evaluate(state.betas, rotations, state.transl, jacobian=False).joints
+        inside.append(in_ellipsoid((there - here)[[lower, end]], person.joints_cov[[lower, end]]))
+    assert np.mean(inside) > 0.9
+    reach = np.linalg.norm(here[[lower, end]] - here[upper], axis=1)
+    assert (ellipsoid_radius(person.joints_cov[[lower, end]]) < 2 * reach).all()
 
 
 @pytest.mark.parametrize("views, expected", [(9, ()), (10, ("right_leg",))])
