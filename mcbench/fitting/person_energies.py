@@ -19,7 +19,6 @@ from mcbench.fitting.parts import WholeBody, active_unknowns
 from mcbench.fitting.person_solver import SolvedPerson
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.settings import FitSettings
-from mcbench.fitting.state import PersonState
 from mcbench.joints import joint_set
 
 Array = npt.NDArray[np.float64]
@@ -85,14 +84,20 @@ class PersonEnergies:
         bias = self._keypoints.bias[chosen] / np.sqrt(self._keypoints.independence[chosen])
         return np.asarray(bias * STATURE * observations.mean_doubt())
 
-    def agreeing(self, energy: PersonEnergy, state: PersonState) -> npt.NDArray[np.bool_]:
-        """(M, K) which readings of the body's own keypoints, the first of the energy's, are sure and agree."""
-        own = np.arange(len(self.whole.body))
-        observations = energy.observations.keypoints(own)
-        residual, _, valid = project(energy.points(state)[own], observations)
-        noise = self._keypoints.noise[self.whole.body]
-        size_px = observations.sigma / (noise * observations.doubt)  # of a standing adult
-        sure = (observations.weight > 0) & (observations.doubt <= self._keypoints.doubt(SURE))
+    def agreeing(
+        self, views: Views, detections: Detections, track: Track, person: SolvedPerson, turned_round: bool
+    ) -> npt.NDArray[np.bool_]:
+        """(M, K) which readings of the body's own keypoints are sure and agree with the fit; `views` in metres.
+
+        By their scores alone: of what others stand in front of, too, the one who agrees has seen something.
+        """
+        points = person.energy.points(person.state)[: len(self.whole.body)]
+        read = self._read(views, detections, track, np.median(points, axis=0)).keypoints(self.whole.body)
+        if turned_round:
+            read = read.keypoints(np.array(self.joints.flip))
+        residual, _, valid = project(points, read)
+        size_px = read.sigma / (self._keypoints.noise[self.whole.body] * read.doubt)  # of a standing adult
+        sure = (read.weight > 0) & (read.doubt <= self._keypoints.doubt(SURE))
         return np.asarray(valid & sure & (np.linalg.norm(residual, axis=-1) < AGREES * size_px))
 
     def _read(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonObservations:

@@ -190,13 +190,16 @@ class SceneFitter:
             growth = float(np.exp(correction))
             scale *= growth
             people = {index: self._solver.grown(person, growth) for index, person in people.items()}
+        world = views.transformed(_scaling(scale))
         margin = float(np.exp(_Z90 * settled.deviation))
         fits = []
         for index, person in people.items():
             movement = _movement(by_keypoints[index], person)
             vote = settled.vote(index, first)
             known = [] if index in turned else parts.get(index, [])
-            fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned))
+            agreeing = self._energies.agreeing(world, detections, tracks[index], person, index in turned)
+            unknown = unknown_limbs(agreeing, seen.get(index), known, self._energies.joints)
+            fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned, unknown))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
@@ -226,10 +229,9 @@ class SceneFitter:
         vote: tuple[float, float] | None,
         outline: Outline | None,
         turned_round: bool,
+        unknown: list[int],
     ) -> PersonFit:
         """The person with error bars."""
-        agreeing = self._energies.agreeing(person.energy, person.state)
-        unknown = unknown_limbs(agreeing, outline, parts, self._energies.joints)
         known = without_limbs(person.energy, unknown, self._limbs, self._energies.joints)
         fitted, solution = self._solver.finished(replace(person, energy=known))
         covariance = body_covariance(fitted, solution.state)
