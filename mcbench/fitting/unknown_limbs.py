@@ -45,12 +45,11 @@ def unknown_limbs(
     outline : what the images say; None where nobody looked, which leaves it to the readings.
     known : the hands and faces that are.
     """
-    counts = agreeing.sum(axis=0)
     found = []
     for number, limb in enumerate(LIMB_NAMES):
         side, kind = limb.split("_")
         telling = [joints.index(n) for part in _TELLING[kind] if (n := f"{side}_{part}") in joints.joints]
-        read = max((int(counts[k]) for k in telling), default=0) >= MIN_VIEWS
+        read = agreeing[:, telling].any(axis=1).sum() >= MIN_VIEWS
         shown = outline is not None and outline.limb_shares[number] >= LIMB_LOST
         if not (read or shown or (number < len(HANDS) and HANDS[number] in known)):
             found.append(number)
