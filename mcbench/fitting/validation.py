@@ -30,6 +30,8 @@ _OUTLINE_SHOWN = 0.55
 _USUAL_PEOPLE = 2
 #: Fewer readings of a joint are not asked.
 _MIN_READINGS = 8
+#: What is read in so many of a person's detections is seen; of fewer, some are guesses at what is hidden.
+_MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,8 @@ def _checks(
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
-    # a limb that is marked as unknown is not held against the person, unless it was read somewhere else
-    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", [])) & (_sure_readings(sure) < _MIN_READINGS)
+    # a limb that is marked as unknown is not held against the person, unless it is to be seen somewhere else
+    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", [])) & (_read_share(sure) < _MOST)
     deviations = np.sqrt(np.trace(people.joints_cov[person], axis1=-2, axis2=-1) / 3)[_known_joints(unknown)]
     # an arm before the body has hardly an outline; where its hand is known it needs none
     lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unknown[:2]]
@@ -187,10 +189,11 @@ def _known_joints(unknown: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.setdiff1d(np.arange(1, len(SMPL24)), hanging)
 
 
-def _sure_readings(sure: Array) -> npt.NDArray[np.int64]:
-    """(4,) readings of each limb, of the joint that is read more often, from their errors (M, 17), NaN where unread."""
-    counts = (~np.isnan(sure[:, _LIMB_JOINTS])).sum(axis=0)
-    return np.array([counts[limb == _LIMB_OF].max() for limb in range(len(LIMB_NAMES))])
+def _read_share(sure: Array) -> Array:
+    """(4,) share of the detections in which a limb is surely read, of the joint that is read more often, from the
+    errors (M, 17) of sure readings, NaN where there is none."""
+    shares = (~np.isnan(sure[:, _LIMB_JOINTS])).mean(axis=0) if len(sure) else np.zeros(len(_LIMB_JOINTS))
+    return np.array([shares[limb == _LIMB_OF].max() for limb in range(len(LIMB_NAMES))])
 
 
 def limb_outlines(measured: dict[str, Any]) -> Array:
