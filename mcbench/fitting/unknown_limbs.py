@@ -42,15 +42,18 @@ def unknown_limbs(
     Parameters
     ----------
     agreeing : (M, K) sure readings of the body's own keypoints, `joints`, that agree with the fit.
-    outline : what the images say; None where nobody looked, which leaves it to the readings.
+    outline : what the images say; None where nobody looked. Unless they show the person where it is fitted, nobody can
+        say that they do not show a limb: all are known then.
     known : the hands and faces that are.
     """
-    found = []
+    found: list[int] = []
+    if outline is None or outline.term is None:
+        return found
     for number, limb in enumerate(LIMB_NAMES):
         side, kind = limb.split("_")
         telling = [joints.index(n) for part in _TELLING[kind] if (n := f"{side}_{part}") in joints.joints]
         read = agreeing[:, telling].any(axis=1).sum() >= MIN_VIEWS
-        shown = outline is not None and outline.limb_shares[number] >= LIMB_LOST
+        shown = outline.limb_shares[number] >= LIMB_LOST
         if not (read or shown or (number < len(HANDS) and HANDS[number] in known)):
             found.append(number)
     return found
