@@ -17,7 +17,7 @@ from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.fitting.limb_chain import LIMBS, limb_surfaces
 from mcbench.fitting.limbs_found import with_limbs_found
 from mcbench.fitting.observations import PersonObservations
-from mcbench.fitting.outlines import Look, Outlines
+from mcbench.fitting.outlines import LIMB_LOST, Look, Outlines
 from mcbench.fitting.person_solver import PersonSolver, SolvedPerson
 from mcbench.fitting.priors import Priors
 from mcbench.fitting.state import BodyState, PersonState
