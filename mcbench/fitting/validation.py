@@ -93,10 +93,10 @@ class ValidateSettings:
         metadata={"help": "Two people nearer than this who are never seen in one frame are one who moved, metres."},
     )
     max_joint_sd_m: float = field(
-        default=0.03, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+        default=0.025, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
     )
     max_limb_sd_m: float = field(
-        default=0.12,
+        default=0.1,
         metadata={
             "help": "Largest error bar of the joint known worst, an axis, metres, limbs marked as unknown left "
             "out (uncertain)."
