@@ -193,7 +193,8 @@ def _people(finished: FinishedScene, body: BodyModel, cameras: Sequence[FrameCam
         if camera.cam_from_world is None:
             raise ValueError(f"image {camera.name} has no pose")
         box.append(clipped_boxes(posed.vertices[chosen], camera.camera, camera.cam_from_world))
-        visible.append(visible_joints(scene, posed.joints, camera.camera, camera.cam_from_world)[chosen])
+        seen = visible_joints(scene, posed.joints, camera.camera, camera.cam_from_world) & ~finished.unknown_joints
+        visible.append(seen[chosen])
     return BenchmarkPeople(
         person=chosen.astype(np.int64),
         n_joints=fitted.n_joints,

@@ -18,7 +18,9 @@ from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.source import Source
 from mcbench.dataset.verdicts import Verdict, load_verdicts
 from mcbench.errors import InputError
+from mcbench.fitting.limb_chain import HANGING, LIMB_NAMES
 from mcbench.fitting.motion_ranges import ranges_of
+from mcbench.joints import SMPL24
 from mcbench.workspace.integrity import require_intact
 from mcbench.workspace.record import OK
 from mcbench.workspace.workspace import Scene
@@ -54,6 +56,15 @@ class FinishedScene:
     def info(self) -> dict[str, Any]:
         """The fit's `scene.json`."""
         return dict(read_json(self.scene.stage_folder("fit") / "scene.json"))
+
+    @cached_property
+    def unknown_joints(self) -> npt.NDArray[np.bool_]:
+        """(P, 24) joints of `smpl24` that hang on limbs of which nothing is known."""
+        unknown = np.zeros((len(self.people), len(SMPL24)), dtype=bool)
+        for person, measured in enumerate(self.info["people"]):
+            for name in measured.get("unknown_limbs", []):
+                unknown[person, list(HANGING[LIMB_NAMES.index(name)])] = True
+        return unknown
 
     @cached_property
     def verdicts(self) -> list[Verdict]:

@@ -288,6 +288,7 @@ def _scene(
                 "noise": p.noise,
                 "outline_share": None if p.outline is None else p.outline.share,
                 "turned_round": p.turned_round,
+                "unknown_limbs": p.unknown_limbs,
                 "limb_outline_shares": None if p.outline is None else p.outline.limb_shares,
                 "own_scale": None if p.log_scale is None else float(np.exp(p.log_scale[0])),
                 "own_scale_sd": None if p.log_scale is None else p.log_scale[1],
@@ -322,4 +323,4 @@ def _resources(settings: FitSettings) -> dict[str, str]:
     return found
 
 
-STAGE = Stage("fit", 27, ("source", "sfm", "detect"), FitSettings, run, _resources)
+STAGE = Stage("fit", 28, ("source", "sfm", "detect"), FitSettings, run, _resources)

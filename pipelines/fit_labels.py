@@ -8,7 +8,7 @@ from scipy import sparse
 
 from mcbench.dope.people import PartPose, WholeBody
 from mcbench.dope.projected import HIDDEN, looking_away, projected_part
-from mcbench.joints import COCO17, DOPE13, FACE68_CONTOUR, FACE84_OF_FACE68, mapping
+from mcbench.joints import COCO17, DOPE13, FACE68_CONTOUR, FACE84_OF_FACE68, SMPL24, mapping
 from mcbench.pipelines.finished import FinishedScene
 from mcbench.viz.raycast import MeshScene
 from mcbench.viz.visibility import visible_joints
@@ -31,6 +31,9 @@ class FitLabels:
         self._body13 = np.full((len(people), len(DOPE13), 3), np.nan)
         for source, target in mapping(COCO17.name, DOPE13.name):
             self._body13[:, target] = people.keypoints[:, source]
+        self._guessed = np.zeros(self._body13.shape[:2], dtype=bool)
+        for source, target in mapping(SMPL24.name, DOPE13.name):
+            self._guessed[:, target] = finished.unknown_joints[:, source]
         self._body13[:, DOPE13.index("head")] = people.keypoints[:, _EARS].mean(axis=1)
         unknown = sparse.csr_matrix((1, body.n_vertices))
         rows = [body.keypoints.get(f"face_{i}", unknown) for i in range(FACE68_CONTOUR)]
@@ -58,6 +61,7 @@ class FitLabels:
             name: np.where(visible_joints(self._meshes, np.nan_to_num(points), camera.camera, pose), 1.0, HIDDEN)
             for name, points in groups.items()
         }
+        sure["body"] = np.where(self._guessed, HIDDEN, sure["body"])
         people = []
         for person in self._accepted:
             parts: dict[str, PartPose] = {}

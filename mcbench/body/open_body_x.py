@@ -29,8 +29,8 @@ _HEAD = SMPLX55.index("head")
 _MANDIBLE = 0.6
 #: Moves of vertices below this (m) follow the jaw's turn by less than their share.
 _NEGLIGIBLE = 0.001
-#: The jaw's joint is read from skin that one unit of an expression moves by less than this (m).
-_STILL = 4e-4
+#: Joints are read from skin that one unit of an expression moves by less than this (m).
+STILL_M = 4e-4
 #: Actions that are no expression: gaze is the eyes' joints; lips that close over an open jaw, and the tongue.
 _LEFT_OUT = ("eyeLook", "mouthClose", "tongueOut")
 #: Actions of the whole mouth or jaw to a side, not of one half of the face.
@@ -115,7 +115,7 @@ def learn_joints_x(rig: AnnyRig, rest: Population, joints: Array, expression_dir
     mean = rest.vertices.mean(0)
     eyeball = {side: rig.skinning[:, rig.bone(f"eye.{side[0].upper()}")] > 0.5 for side in ("left", "right")}
     moved = np.linalg.norm(expression_dirs, axis=1).max(1)
-    still = rig.skin_mask & (rig.part == PARTS.index("head")) & (moved < _STILL)
+    still = rig.skin_mask & (rig.part == PARTS.index("head")) & (moved < STILL_M)
     found = []
     for j, name in enumerate(SMPLX55.joints[22:], 22):
         side, _, own = name.partition("_")

@@ -1,4 +1,4 @@
-"""Points of a body as sparse non-negative means of its vertices, learnt by least squares."""
+"""Points of a body as sparse weighted means of its vertices, learnt by least squares."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ Array = npt.NDArray[np.float64]
 
 #: Largest number of vertices that may carry a point before non-negativity thins them out.
 CANDIDATES = 160
+#: Expected size of weights of either sign, and of the error, an axis, that they leave: their ratio damps them.
+_WEIGHT, _ERROR_M = 0.1, 0.003
 
 
 @dataclass(frozen=True)
 class SparseMean:
-    """A point as a mean of vertices: indices, positive weights that sum to one, RMS error (m) where learnt."""
+    """A point as a weighted mean of vertices: indices, weights that sum to one, RMS error (m) where learnt."""
 
     vertices: npt.NDArray[np.int64]
     weights: Array
@@ -53,8 +55,33 @@ def learn_mean(
     weights[weights < 1e-3 * weights.max()] = 0
     weights /= weights.sum()
     used = np.nonzero(weights)[0]
-    error = np.einsum("nvx,v->nx", picked[:, used], weights[used]) - targets
-    return SparseMean(candidates[used], weights[used], float(np.sqrt((error**2).sum(-1).mean())))
+    return SparseMean(candidates[used], weights[used], _rms(picked[:, used], weights[used], targets))
+
+
+def learn_signed_mean(bodies: Array, targets: Array, candidates: npt.NDArray[np.int64]) -> SparseMean:
+    """Least-squares weights of either sign for a point, summing to one, no larger than it takes.
+
+    By ridge regression (Hoerl and Kennard 1970).
+
+    A joint lies deep in the body, and how deep goes with what the body is like elsewhere, so that no mean of the skin
+    around it is there on children and adults alike.
+
+    Parameters
+    ----------
+    bodies : (N, V, 3) vertices. targets : (N, 3) the point on each. candidates : vertices that are used.
+    """
+    picked = bodies[:, candidates]
+    offset = (picked - targets[:, None]).transpose(0, 2, 1).reshape(-1, len(candidates))
+    damped = offset.T @ offset + (_ERROR_M / _WEIGHT) ** 2 * np.eye(len(candidates))
+    weights = np.asarray(np.linalg.solve(damped, np.ones(len(candidates))), dtype=np.float64)
+    weights /= weights.sum()
+    return SparseMean(candidates, weights, _rms(picked, weights, targets))
+
+
+def _rms(picked: Array, weights: Array, targets: Array) -> float:
+    """Root mean square distance of the means (N,) of vertices (N, W, 3) from targets (N, 3)."""
+    error = np.einsum("nvx,v->nx", picked, weights) - targets
+    return float(np.sqrt((error**2).sum(-1).mean()))
 
 
 def near(mean: Array, allowed: npt.NDArray[np.bool_], point: Array, radius: float) -> npt.NDArray[np.int64]:

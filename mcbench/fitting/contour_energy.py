@@ -38,7 +38,7 @@ class ContourTerm:
     ----------
     rim : the body reduced to the M points.
     K : (M, 3, 3) px. cam_from_world : (M, 3, 4), of each point's view.
-    normal : (M, 2), place : (M,) px, as in `ContourReadings`.
+    normal : (M, 2), place : (M,) px, as in `ContourReadings`. vertex : (M,) a vertex at each point.
     sigma : (M,) standard deviations, px. weight : (M,) share of an independent reading that each counts for.
     """
 
@@ -47,6 +47,7 @@ class ContourTerm:
     cam_from_world: Array
     normal: Array
     place: Array
+    vertex: IntArray
     sigma: Array
     weight: Array
 
@@ -68,6 +69,7 @@ class ContourTerm:
             cam_from_world,
             readings.normal,
             readings.place,
+            readings.edge[:, 0],
             np.hypot(_READING_PX, px_per_m * _MODEL_M),
             of_view[readings.view] * along,
         )
@@ -77,6 +79,10 @@ class ContourTerm:
         cam_from_world = self.cam_from_world.copy()
         cam_from_world[:, :, 3] *= factor
         return replace(self, cam_from_world=cam_from_world)
+
+    def without(self, part: npt.NDArray[np.bool_]) -> ContourTerm:
+        """The same with nothing read of a part (V,) of the body."""
+        return replace(self, weight=np.where(part[self.vertex], 0.0, self.weight))
 
     def linearise(self, body: BodyState, shrink: float, active: IntArray | None = None) -> DenseSystem:
         """Quadratic model over the body's unknowns and, last, the log of the scale by which it is shrunk.

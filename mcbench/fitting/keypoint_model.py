@@ -27,6 +27,11 @@ FORMAT = "mcbench-keypoints/2"
 #: Stature (m) that relative noise refers to: a standing adult's.
 STATURE = 1.7
 
+#: A reading agrees with a fit when it is off by less than this share of stature ...
+AGREES = 0.06
+#: ... and its word counts from this score on: below it a detector guesses, about arms behind a back above all.
+SURE = 0.5
+
 #: Without a calibration a score is taken for the precision of a keypoint, down to this one.
 _LEAST_SCORE = 0.05
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,13 @@ IntArray = npt.NDArray[np.int64]
 LIMBS = tuple(
     tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
     for joints in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+    for side in ("left", "right")
+)
+LIMB_NAMES = ("left_arm", "right_arm", "left_leg", "right_leg")
+#: The joints of `smpl24` that a limb's upper joint moves.
+HANGING = tuple(
+    tuple(SMPL24.index(f"{side}_{joint}") for joint in joints)
+    for joints in (("elbow", "wrist", "hand"), ("knee", "ankle", "foot"))
     for side in ("left", "right")
 )
 #: Points of a limb's skin that are looked at.
@@ -171,7 +179,7 @@ def under_floor(points: Array, floor: Floor) -> Array:
     return np.asarray(0.5 * (np.maximum(deepest - _FLOOR_SLACK_M, 0) / _FLOOR_SD_M) ** 2)
 
 
-def poses_from_prior(rng: np.random.Generator, joints: tuple[int, int, int], count: int) -> Array:
+def poses_from_prior(rng: np.random.Generator, joints: Sequence[int], count: int) -> Array:
     """Axis-angles (count, 2, 3) of the upper and the lower joint of a limb, wider spread than they are usual."""
     rows = [joint - 1 for joint in joints[:2]]
     ranges = smpl_ranges()

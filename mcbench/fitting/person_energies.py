@@ -11,8 +11,8 @@ from mcbench.body.reduced import ReducedBody
 from mcbench.cameras.views import Views
 from mcbench.dataset.detections import Detections
 from mcbench.fitting.association import Track
-from mcbench.fitting.energy import PersonEnergy
-from mcbench.fitting.keypoint_model import STATURE, KeypointModel
+from mcbench.fitting.energy import PersonEnergy, project
+from mcbench.fitting.keypoint_model import AGREES, STATURE, SURE, KeypointModel
 from mcbench.fitting.motion_ranges import ranges_of
 from mcbench.fitting.observations import PersonObservations, observe
 from mcbench.fitting.parts import WholeBody, active_unknowns
@@ -83,6 +83,22 @@ class PersonEnergies:
         chosen = self.whole.body if keypoints is None else keypoints
         bias = self._keypoints.bias[chosen] / np.sqrt(self._keypoints.independence[chosen])
         return np.asarray(bias * STATURE * observations.mean_doubt())
+
+    def agreeing(
+        self, views: Views, detections: Detections, track: Track, person: SolvedPerson, turned_round: bool
+    ) -> npt.NDArray[np.bool_]:
+        """(M, K) which readings of the body's own keypoints are sure and agree with the fit; `views` in metres.
+
+        By their scores alone: of what others stand in front of, too, the one who agrees has seen something.
+        """
+        points = person.energy.points(person.state)[: len(self.whole.body)]
+        read = self._read(views, detections, track, np.median(points, axis=0)).keypoints(self.whole.body)
+        if turned_round:
+            read = read.keypoints(np.array(self.joints.flip))
+        residual, _, valid = project(points, read)
+        size_px = read.sigma / (self._keypoints.noise[self.whole.body] * read.doubt)  # of a standing adult
+        sure = (read.weight > 0) & (read.doubt <= self._keypoints.doubt(SURE))
+        return np.asarray(valid & sure & (np.linalg.norm(residual, axis=-1) < AGREES * size_px))
 
     def _read(self, views: Views, detections: Detections, track: Track, centre: Array) -> PersonObservations:
         """Readings of all keypoints of the detector."""

@@ -1,5 +1,10 @@
 """Priors on shape, expression and pose, free to ship: standard normals, and anatomy's angle ranges.
 
+Shape components have unit variance over a population, but are normal among its adults at most: of the children in it,
+one in ten people, every component lies far out at once, squares of betas of the open body summing to 14 at least and
+60 at most where a normal distribution has 30 or more once in a thousand. So a shape that is farther from the mean than
+its components count for is no further improbable in every direction: the tail beyond is that of a power.
+
 The pose prior reads each joint's rotation as an axis-angle vector in the joint's own axes. For every component it has
 a mean and a standard deviation and a range beyond which a further, steep penalty starts: see `motion_ranges`.
 """
@@ -23,11 +28,14 @@ LIMIT_SOFTNESS = 4.0
 
 @dataclass(frozen=True)
 class Priors:
-    """Energy 1/2 ((|betas|^2 + |expression|^2) shape_weight + pose terms), with its Gauss-Newton derivatives.
+    """Energy 1/2 ((s + |expression|^2) shape_weight + pose terms), with its Gauss-Newton derivatives.
+
+    The shape's s is |betas|^2 up to the number B of betas, which is its mean over the population, and
+    B (1 + log(|betas|^2 / B)) beyond.
 
     Attributes
     ----------
-    shape_weight : weight of the standard normals on betas and expression.
+    shape_weight : weight of the priors on betas and expression.
     pose_weight : weight of the normal on the joints' axis-angle components.
     limit_weight : weight of the penalty on components outside anatomy's ranges.
     ranges : how the body's joints turn; SMPL's.
@@ -47,10 +55,11 @@ class Priors:
         """Value, gradient (n,) and Gauss-Newton matrix (n, n) over the state's tangent space."""
         first, n = state.first_turn, state.size
         gradient, hessian = np.zeros(n), np.zeros((n, n))
-        shapes = np.concatenate([state.betas, state.expression])
-        value = 0.5 * self.shape_weight * float(shapes @ shapes)
-        gradient[:first] = self.shape_weight * shapes
-        hessian[range(first), range(first)] = self.shape_weight
+        shape, stiffness = shape_energy(state.betas)
+        value = self.shape_weight * (shape + 0.5 * float(state.expression @ state.expression))
+        weight = self.shape_weight * np.repeat([stiffness, 1.0], [len(state.betas), len(state.expression)])
+        gradient[:first] = weight * np.concatenate([state.betas, state.expression])
+        hessian[range(first), range(first)] = weight
 
         own = self.ranges
         turned = log_so3(state.rotations[1:])  # (J - 1, 3)
@@ -67,6 +76,14 @@ class Priors:
         blocks = first + 3 + 3 * np.arange(len(angles))[:, None] + np.arange(3)  # (J - 1, 3) unknowns of a joint
         hessian[blocks[:, :, None], blocks[:, None]] = joint_hessian
         return value, gradient, hessian
+
+
+def shape_energy(betas: Array) -> tuple[float, float]:
+    """Energy of shape components (B,), and its derivative by half their summed squares."""
+    squares, count = float(betas @ betas), len(betas)
+    if squares <= count:
+        return 0.5 * squares, 1.0
+    return 0.5 * count * (1.0 + float(np.log(squares / count))), count / squares
 
 
 def limit_excess(angles: Array) -> Array:

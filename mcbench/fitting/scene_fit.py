@@ -12,7 +12,7 @@ measured for movement, and given error bars.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from mcbench.fitting.energy import PersonEnergy
 from mcbench.fitting.initial import Initialiser
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.fitting.landmarks import Landmarks
+from mcbench.fitting.limb_chain import LIMB_NAMES, limb_surfaces
 from mcbench.fitting.observations import PersonObservations
 from mcbench.fitting.outline_fit import with_outlines
 from mcbench.fitting.outlines import LIMB_LOST, Outline, Outlines
@@ -42,6 +43,7 @@ from mcbench.fitting.state import BodyState, PersonState
 from mcbench.fitting.stillness import Movement, measure_movement
 from mcbench.fitting.turned_round import TurningRound
 from mcbench.fitting.uncertainty import body_covariance, joints_covariance, noise_factor
+from mcbench.fitting.unknown_limbs import unknown_limbs, with_all_poses, without_limbs
 
 Array = npt.NDArray[np.float64]
 
@@ -68,6 +70,7 @@ class PersonFit:
     log_scale : this person's own vote on the log of metres a unit, and its standard deviation; None for metric cameras.
     outline : what the images say of the fitted outline; None where nobody looked.
     turned_round : whether the detector takes this person's left for the right, and the back for the front.
+    unknown_limbs : of which of `LIMB_NAMES` nothing is known.
     """
 
     track: int
@@ -81,6 +84,7 @@ class PersonFit:
     log_scale: tuple[float, float] | None
     outline: Outline | None
     turned_round: bool
+    unknown_limbs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class SceneFitter:
         self._reconsidering = Reconsidering(energies, solver, self._starts, model)
         self._part_fit = PartFit(energies, solver)
         self._turning_round = TurningRound(energies, solver, self._starts)
+        self._limbs = [] if model is None else limb_surfaces(model)
         self._landmarks = Landmarks.of_body(model) if energies.whole.parts and model is not None else None
 
     def fit(
@@ -185,13 +190,16 @@ class SceneFitter:
             growth = float(np.exp(correction))
             scale *= growth
             people = {index: self._solver.grown(person, growth) for index, person in people.items()}
+        world = views.transformed(_scaling(scale))
         margin = float(np.exp(_Z90 * settled.deviation))
         fits = []
         for index, person in people.items():
             movement = _movement(by_keypoints[index], person)
             vote = settled.vote(index, first)
             known = [] if index in turned else parts.get(index, [])
-            fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned))
+            agreeing = self._energies.agreeing(world, detections, tracks[index], person, index in turned)
+            unknown = unknown_limbs(agreeing, seen.get(index), known, self._energies.joints)
+            fits.append(self._finish(index, person, known, movement, vote, seen.get(index), index in turned, unknown))
         unfitted = tuple(i for i in range(len(tracks)) if i not in solved)
         return SceneFit(fits, scale, (scale / margin, scale * margin), settled.voters, unfitted)
 
@@ -221,17 +229,20 @@ class SceneFitter:
         vote: tuple[float, float] | None,
         outline: Outline | None,
         turned_round: bool,
+        unknown: list[int],
     ) -> PersonFit:
         """The person with error bars."""
-        fitted, solution = self._solver.finished(person)
+        known = without_limbs(person.energy, unknown, self._limbs, self._energies.joints)
+        fitted, solution = self._solver.finished(replace(person, energy=known))
         covariance = body_covariance(fitted, solution.state)
         body, observations = solution.state.body, person.energy.observations
         landmarks = {} if self._landmarks is None else self._landmarks.of_state(body, covariance, parts)
+        joints_cov = joints_covariance(fitted.body, body, covariance)
         return PersonFit(
             index,
             body,
             observations,
-            joints_covariance(fitted.body, body, covariance),
+            with_all_poses(joints_cov, fitted.body, body, unknown),
             landmarks,
             person.noise,
             solution.value / max(float(observations.weight.sum()), 1e-12),
@@ -239,6 +250,7 @@ class SceneFitter:
             vote,
             outline,
             turned_round,
+            tuple(LIMB_NAMES[number] for number in unknown),
         )
 
 

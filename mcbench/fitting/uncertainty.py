@@ -18,7 +18,7 @@ _MEDIAN_CHI2_2 = 2 * np.log(2)  # median of chi squared with two degrees of free
 _SURE, _SURE_SHARE = 2.5, 0.25
 #: How many times larger the variance of what outlines say is than were their readings independent as weighted: set on
 #: rendered people, so that 90 % of the joints lie in the ellipsoids of 90 %.
-_OUTLINES_ALIKE = 5.0
+_OUTLINES_ALIKE = 3.0
 _CONTRADICTS = 3.0
 _NOISE_RANGE = (1 / 16, 25.0)
 

@@ -13,10 +13,11 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.people import FittedPeople
 from mcbench.dataset.verdicts import Check, Verdict
-from mcbench.fitting.keypoint_model import STATURE
+from mcbench.fitting.keypoint_model import AGREES, STATURE, SURE
+from mcbench.fitting.limb_chain import HANGING, LIMB_NAMES
 from mcbench.fitting.priors import limit_excess
 from mcbench.fitting.residuals import keypoint_errors
-from mcbench.joints import COCO17
+from mcbench.joints import COCO17, SMPL24
 
 Array = npt.NDArray[np.float64]
 
@@ -27,11 +28,10 @@ _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
 _USUAL_PEOPLE = 2
-#: A reading agrees with a fit when it is off by less than this share of stature.
-_AGREES = 0.06
+#: Fewer readings of a joint are not asked.
 _MIN_READINGS = 8
-#: ... and its word counts from this score on: below it a detector guesses, about arms behind a back above all.
-_SURE = 0.5
+#: What is read in so many of a person's detections is seen; of fewer, some are guesses at what is hidden.
+_MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,14 @@ class ValidateSettings:
         metadata={"help": "Two people nearer than this who are never seen in one frame are one who moved, metres."},
     )
     max_joint_sd_m: float = field(
-        default=0.03, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
+        default=0.025, metadata={"help": "Largest median error bar of the joints, an axis, metres (uncertain)."}
     )
     max_limb_sd_m: float = field(
-        default=0.12,
-        metadata={"help": "Largest error bar of the joint known worst, an axis, metres: a limb unseen (uncertain)."},
+        default=0.1,
+        metadata={
+            "help": "Largest error bar of the joint known worst, an axis, metres, limbs marked as unknown left "
+            "out (uncertain)."
+        },
     )
 
 
@@ -148,14 +151,16 @@ def _checks(
     residual = float(np.median(counted)) if len(counted) else np.inf
     outliers = float((counted > 0.1).mean()) if len(counted) else 1.0
     excess = float(np.degrees(np.abs(limit_excess(people.body_pose[person])).max()))
-    deviations = np.sqrt(np.trace(people.joints_cov[person, 1:], axis1=-2, axis2=-1) / 3)
     stature = float(measured["stature_m"])
-    sure = keypoint_errors(keypoints, rows, detections, cameras, _SURE) / sizes[:, None]
+    sure = keypoint_errors(keypoints, rows, detections, cameras, SURE) / sizes[:, None]
     outlines = limb_outlines(measured)
     agreement = limb_agreement(sure * (STATURE / stature), vouched_limbs(outlines))
     outline = None if usual is None else (measured.get("outline_share") or 0.0) / usual
+    # a limb that is marked as unknown is not held against the person, unless it is to be seen somewhere else
+    unknown = np.isin(LIMB_NAMES, measured.get("unknown_limbs", [])) & (_read_share(sure) < _MOST)
+    deviations = np.sqrt(np.trace(people.joints_cov[person], axis1=-2, axis2=-1) / 3)[_known_joints(unknown)]
     # an arm before the body has hardly an outline; where its hand is known it needs none
-    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2))]
+    lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unknown[:2]]
     arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (lost_arms, outlines[2:]))
     s = settings
     return (
@@ -176,6 +181,19 @@ def _checks(
         Check("joint_sd_m", float(np.median(deviations)), s.max_joint_sd_m, "max", "uncertain"),
         Check("limb_sd_m", float(deviations.max()), s.max_limb_sd_m, "max", "uncertain"),
     )
+
+
+def _known_joints(unknown: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Joints of `smpl24` after joint 0 that hang on none of the unknown limbs (4,)."""
+    hanging = [j for limb, joints in enumerate(HANGING) if unknown[limb] for j in joints]
+    return np.setdiff1d(np.arange(1, len(SMPL24)), hanging)
+
+
+def _read_share(sure: Array) -> Array:
+    """(4,) share of the detections in which a limb is surely read, of the joint that is read more often, from the
+    errors (M, 17) of sure readings, NaN where there is none."""
+    shares = (~np.isnan(sure[:, _LIMB_JOINTS])).mean(axis=0) if len(sure) else np.zeros(len(_LIMB_JOINTS))
+    return np.array([shares[limb == _LIMB_OF].max() for limb in range(len(LIMB_NAMES))])
 
 
 def limb_outlines(measured: dict[str, Any]) -> Array:
@@ -225,7 +243,7 @@ def limb_agreement(relative: Array, vouched: npt.NDArray[np.bool_] | None = None
     if vouched is not None:
         errors = np.where(vouched[_LIMB_OF], np.nan, errors)
     counts = (~np.isnan(errors)).sum(axis=0)
-    shares = (errors < _AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
+    shares = (errors < AGREES).sum(axis=0)[counts >= _MIN_READINGS] / counts[counts >= _MIN_READINGS]
     return float(shares.min()) if len(shares) else None
 
 

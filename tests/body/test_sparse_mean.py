@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mcbench.body.sparse_mean import farthest_points, learn_mean
+from mcbench.body.sparse_mean import farthest_points, learn_mean, learn_signed_mean
 
 
 def test_farthest_points_spread() -> None:
@@ -34,3 +34,24 @@ def test_a_mean_that_cannot_be_reached_is_as_near_as_shares_come() -> None:
     mean = learn_mean(bodies, bodies[:, 1] + [0.5, 0, 0], np.array([0, 1]))
     assert mean.vertices.tolist() == [1] and mean.weights.tolist() == [1.0]
     assert mean.rms == pytest.approx(0.5)
+
+
+def test_weights_of_either_sign_reach_beyond_the_vertices() -> None:
+    """A point on the line through two vertices, outside them; where a vertex says nothing, its weight is small."""
+    rng = np.random.default_rng(2)
+    bodies = rng.normal(0, 1, (200, 4, 3))
+    targets = 1.5 * bodies[:, 1] - 0.5 * bodies[:, 3]
+    mean = learn_signed_mean(bodies, targets, np.array([0, 1, 3]))
+    assert mean.vertices.tolist() == [0, 1, 3] and mean.weights.sum() == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(mean.weights, [0, 1.5, -0.5], atol=1e-4)
+    assert mean.rms < 1e-4
+
+
+def test_weights_are_no_larger_than_it_takes() -> None:
+    """Two vertices that are one share what the target asks of both, instead of growing against each other."""
+    rng = np.random.default_rng(3)
+    bodies = rng.normal(0, 1, (50, 3, 3))
+    bodies[:, 2] = bodies[:, 1] + rng.normal(0, 1e-6, (50, 3))
+    targets = 2 * bodies[:, 1] - bodies[:, 0] + rng.normal(0, 1e-3, (50, 3))
+    mean = learn_signed_mean(bodies, targets, np.array([0, 1, 2]))
+    np.testing.assert_allclose(mean.weights, [-1, 1, 1], atol=1e-3)

@@ -7,7 +7,7 @@ import pytest
 
 from mcbench.body.rotations import exp_so3
 from mcbench.fitting.motion_ranges import ranges_of, smpl_ranges
-from mcbench.fitting.priors import Priors, limit_excess
+from mcbench.fitting.priors import Priors, limit_excess, shape_energy
 from mcbench.fitting.state import BodyState
 from mcbench.joints import SMPL24, SMPLX55
 
@@ -42,9 +42,28 @@ def test_gradient_is_the_derivative():
 
 
 def test_the_mean_costs_nothing_but_shape():
-    value, gradient, _ = Priors().linearise(state(MEAN, betas=(2.0, 0.0)))
-    assert value == pytest.approx(2.0)
-    np.testing.assert_allclose(gradient, [2.0, *np.zeros(len(gradient) - 1)], atol=1e-12)
+    value, gradient, _ = Priors().linearise(state(MEAN, betas=(1.2, 0.0)))
+    assert value == pytest.approx(0.72)
+    np.testing.assert_allclose(gradient, [1.2, *np.zeros(len(gradient) - 1)], atol=1e-12)
+
+
+def test_gradient_is_the_derivative_of_a_childs_shape():
+    gradient = checked_gradient(Priors(1.3), state(MEAN, betas=(-3.0, 4.0)))
+    np.testing.assert_allclose(gradient[:2], 1.3 * 2 / 25 * np.array([-3.0, 4.0]))
+
+
+def test_a_shape_farther_out_than_its_components_count_for_is_held_less():
+    """Ten components: normal up to a sum of squares of 10, and as a power from there on, without a step."""
+    adult, child = np.full(10, 0.9), np.array([-3.4, -2.0, 4.3, -2.0, -1.5, -1.3, -0.7, -0.8, 2.6, 1.0])
+    assert shape_energy(adult) == (pytest.approx(4.05), 1.0)
+    squares = child @ child
+    assert shape_energy(child) == (pytest.approx(5 + 5 * np.log(squares / 10)), pytest.approx(10 / squares))
+    just, beyond = (shape_energy(np.full(10, 1.0 + e)) for e in (-1e-9, 1e-9))
+    assert just == (pytest.approx(beyond[0]), pytest.approx(beyond[1]))
+    # what is one standard deviation from there costs a child a fifth of what it costs an adult
+    more = np.eye(10)[3]
+    cost = [shape_energy(shape + more)[0] - shape_energy(shape - more)[0] for shape in (adult, -child)]
+    assert 0 < cost[1] / 2.0 < 0.25 * cost[0] / 0.9
 
 
 def test_left_and_right_mirror_each_other():

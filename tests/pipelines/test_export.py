@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from mcbench.cameras.camera import transform
 from mcbench.dataset.benchmark import Benchmark
 from mcbench.dataset.files import digest_tree
 from mcbench.dataset.locks import lock
+from mcbench.joints import SMPL24
 from mcbench.pipelines import finished
 from mcbench.workspace.workspace import Workspace
 
@@ -55,6 +57,26 @@ def test_boxes_hold_the_projected_bodies(workspace: Path, tmp_path: Path) -> Non
             pixels = camera.camera.project(transform(camera.cam_from_world, vertices))
             expected = np.clip([*pixels.min(0), *pixels.max(0)], 0, [WIDTH, HEIGHT] * 2)
             np.testing.assert_allclose(box, expected, atol=1e-4)
+
+
+def test_joints_of_an_unknown_limb_are_nowhere_visible(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mcbench("export", workspace, tmp_path / "known")
+    told = finished.FinishedScene.info.func
+
+    def info(self: finished.FinishedScene) -> dict[str, Any]:
+        people = told(self)["people"]
+        people[2]["unknown_limbs"] = ["right_leg"]
+        return {**told(self), "people": people}
+
+    monkeypatch.setattr(finished.FinishedScene, "info", property(info))
+    mcbench("export", workspace, tmp_path / "unknown")
+    known, unknown = (Benchmark.load(tmp_path / name).scenes[0].people.visible for name in ("known", "unknown"))
+    leg = [SMPL24.index(f"right_{name}") for name in ("knee", "ankle", "foot")]
+    assert known[:, 1, leg].any() and not unknown[:, 1, leg].any()
+    known[:, 1, leg] = False
+    np.testing.assert_array_equal(unknown, known)
 
 
 def test_two_exports_are_equal_and_the_second_replaces_the_first(workspace: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mcbench.cameras.camera import transform
 from mcbench.dope.people import about_root
+from mcbench.fitting.limb_chain import HANGING, LIMB_NAMES
 from mcbench.joints import COCO17, DOPE13, FACE84
 from mcbench.pipelines.finished import FinishedScene
 from mcbench.pipelines.fit_labels import FitLabels
@@ -43,6 +44,22 @@ def test_bodies_and_parts_are_where_the_fit_has_them(scene: FinishedScene) -> No
             np.testing.assert_allclose(person.face.pose2d[FACE84.index("face_30")], pixels)
         for side, name in enumerate(("left_hand", "right_hand")):
             assert (getattr(person, name) is not None) == np.isfinite(scene.people.hands[index, side]).all()
+
+
+def test_joints_of_an_unknown_limb_are_guessed(scene: FinishedScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, arm = scene.cameras.posed[3].index, [DOPE13.index(f"left_{name}") for name in ("elbow", "wrist")]
+    known = FitLabels(scene).expected(frame)
+    unknown = scene.unknown_joints.copy()
+    assert not unknown.any()
+    unknown[:, list(HANGING[LIMB_NAMES.index("left_arm")])] = True
+    monkeypatch.setitem(vars(scene), "unknown_joints", unknown)
+    guessed = FitLabels(scene).expected(frame)
+    assert known is not None and guessed is not None
+    for before, after in zip(known, guessed, strict=True):
+        others = np.delete(np.arange(len(DOPE13)), arm)
+        np.testing.assert_array_equal(after.body.confidence[others], before.body.confidence[others])
+        assert (after.body.confidence[arm] <= 0.5).all()
+    assert any((before.body.confidence[arm] == 1).any() for before in known)
 
 
 def test_no_camera_no_labels(scene: FinishedScene) -> None:

@@ -208,6 +208,33 @@ def test_a_limb_that_images_do_not_show_where_it_is_fitted(tmp_path, limbs, feat
     assert [check.feature for check in verdict.checks if not check.passed] == [feature]
 
 
+def hardly_read(detections, side):
+    """Elbow and wrist guessed at in all detections but three."""
+    score = detections.keypoint_score.copy()
+    score[3:, [COCO17.index(f"{side}_elbow"), COCO17.index(f"{side}_wrist")]] = 0.2
+    return replace(detections, keypoint_score=score)
+
+
+def test_a_limb_that_is_marked_as_unknown_may_be_uncertain(tmp_path):
+    people, measured, cameras, detections = scene()
+    marked = [{**measured[0], "unknown_limbs": ["right_arm"]}]
+    for folder, found in (("read", detections), ("unread", hardly_read(detections, "right"))):
+        (tmp_path / folder).mkdir()
+        (verdict,) = judge(tmp_path / folder, doubt_a_hand(people), marked, cameras, found)
+        (check,) = [c for c in verdict.checks if c.feature == "limb_sd_m"]
+        # unread, it is the worst of the others that counts
+        assert check.value == pytest.approx(0.15 if folder == "read" else 0.01) and check.passed == verdict.accepted
+
+
+def test_an_arm_that_is_unknown_needs_no_outline_unless_it_was_read(tmp_path):
+    people, measured, cameras, detections = scene()
+    marked = [{**outlined(measured, limbs=(0.2, 0.7, 0.8, 0.8))[0], "unknown_limbs": ["left_arm"]}]
+    for folder, found in (("read", detections), ("unread", hardly_read(detections, "left"))):
+        (tmp_path / folder).mkdir()
+        (verdict,) = judge(tmp_path / folder, people, marked, cameras, found)
+        assert verdict.reasons == (("off_outline",) if folder == "read" else ())
+
+
 def test_limbs_that_images_show_need_no_agreement_of_readings(tmp_path):
     """A wrist that half the views misread, and whose arm the images show where it is fitted."""
     people, measured, cameras, detections = scene(count=30)
