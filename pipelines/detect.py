@@ -16,12 +16,13 @@ from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.detections import Detections
 from mcbench.dataset.source import Source
 from mcbench.errors import InputError, Rejected
-from mcbench.experts.base import Detector, LeadingDetector, PersonDetection, TwofoldDetector, detector_class
+from mcbench.experts.base import Detector, LeadingDetector, PersonDetection, detector_class
 from mcbench.experts.holistic import PartReader
 from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten, spread
 from mcbench.pipelines.part_looks import look_for_parts, searched_frames
 from mcbench.pipelines.second_look import second_look
+from mcbench.pipelines.second_opinion import has_second_opinions
 from mcbench.workspace.stage import Stage, StageContext
 
 AUTO, IMPORTED, DEFAULT = "auto", "imported", "blazepose"
@@ -151,7 +152,7 @@ def find_people(
     # and for a second opinion, and once or, with cameras, twice to read hands and faces, some of them once more to find
     # hands by themselves.
     total = len(searched) + len(led) + (2 * len(frames) if (video and not led) or not again else 0)
-    total += again * (len({*searched, *led}) + len(frames) * (1 + (video and isinstance(detector, TwofoldDetector))))
+    total += again * (len({*searched, *led}) + len(frames) * (1 + has_second_opinions(source, detector)))
     total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 

@@ -24,9 +24,10 @@ from mcbench.experts.holistic import PARTS, PartReader, part_score, with_parts
 from mcbench.experts.parts import SAME, Part, distance
 from mcbench.fitting.association import associate
 from mcbench.fitting.expected import image_points
-from mcbench.joints import joint_set
+from mcbench.joints import BLAZEPOSE33, joint_set
 from mcbench.pipelines.hand_search import FRAMES, Arm, loose_hands, owners, with_hand
 from mcbench.pipelines.looking import People, flatten, spread
+from mcbench.pipelines.second_opinion import has_second_opinions
 
 #: Scale of the robust cost of a triangulated keypoint, a share of the part's size in the image.
 _SIGMA = 0.15
@@ -40,6 +41,9 @@ _MIN_SCORE = 0.25
 #: A hand begins at the body's wrist: projected, they lie this near, as a share of the hand's size. Between two people
 #: who claim a hand, that distance counts as it would in a normal distribution of the smaller deviation.
 _AT_WRIST, _WRIST_SIGMA = 1.0, 0.18
+#: An arm ends where so many views have its wrist with such a score, no farther than this share of the person's box from
+#: where they put it together.
+_SURE_VIEWS, _SURE_SCORE, _SAME_WRIST = 4, 0.9, 0.05
 _HANDS = ("left_hand", "right_hand")
 _OTHER_HAND = dict(zip(_HANDS, _HANDS[::-1], strict=True))
 
@@ -98,7 +102,15 @@ def look_for_parts(
         _one_owner(here)
     if len(views):
         skeletons = _skeletons(tracked, readings, views)
-        _adopt(tracked, skeletons, readings, searched_frames(list(people)), views, source, reader, step)
+        ended = [
+            {
+                name
+                for name in _HANDS
+                if has_second_opinions(source, detector) and _surely_ends(person, name, people, views)
+            }
+            for person in tracked
+        ]
+        _adopt(tracked, skeletons, ended, readings, searched_frames(list(people)), views, source, reader, step)
         for frame, image in source.images(list(people)):
             _read_again(frame.index, Pyramid(image), tracked, skeletons, readings, views, reader)
             step("hands and faces, again")
@@ -140,9 +152,23 @@ def _tracked(people: People, views: Views, detector: Detector) -> list[_Person]:
     ]
 
 
+def _surely_ends(person: _Person, name: str, people: People, views: Views) -> bool:
+    """Whether two networks agree on the wrist of an arm in several views: then its hand is there, read or not."""
+    sure = 0
+    for member in person.members:
+        view, body = views.of_frame(member.frame), people[member.frame][member.n]
+        side = (_OTHER_HAND[name] if member.flipped else name).removesuffix("_hand")
+        wrist = BLAZEPOSE33.index(f"{side}_wrist")
+        if view is not None and body.keypoint_score[wrist] >= _SURE_SCORE:
+            off = np.linalg.norm(_projected(person.wrists[name][None], view, views)[0] - body.keypoints[wrist])
+            sure += bool(off < _SAME_WRIST * float((body.box[2:] - body.box[:2]).max()))
+    return sure >= _SURE_VIEWS
+
+
 def _adopt(
     people: Sequence[_Person],
     skeletons: Sequence[dict[str, Array]],
+    ended: Sequence[set[str]],
     readings: Readings,
     frames: Sequence[int],
     views: Views,
@@ -150,12 +176,13 @@ def _adopt(
     reader: PartReader,
     step: Callable[[str], None],
 ) -> None:
-    """Find hands by themselves for those whose own was not read at the end of their arms (in place)."""
+    """Find hands by themselves for those whose own was not read at the end of their arms (in place), if these are not
+    known to have `ended` elsewhere."""
     arms = []
-    for index, (person, skeleton) in enumerate(zip(people, skeletons, strict=True)):
+    for index, (person, skeleton, known_ends) in enumerate(zip(people, skeletons, ended, strict=True)):
         trunk = float(np.nanmean([np.linalg.norm(person.shoulders[n] - person.hips[n]) for n in _HANDS]))
         for name in _HANDS:
-            if name not in skeleton and np.isfinite([*person.shoulders[name], trunk]).all():
+            if name not in {*skeleton, *known_ends} and np.isfinite([*person.shoulders[name], trunk]).all():
                 arms.append(Arm(index, name, person.shoulders[name], trunk))
     known = [skeleton[name] for skeleton in skeletons for name in _HANDS if name in skeleton]
     hands = loose_hands(source, frames, views, arms, known, reader, lambda: step("hands by themselves"))

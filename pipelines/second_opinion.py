@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcbench.cameras.views import Views
-from mcbench.experts.base import PersonDetection, TwofoldDetector
+from mcbench.dataset.source import Source
+from mcbench.experts.base import Detector, PersonDetection, TwofoldDetector
 from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track
 from mcbench.fitting.expected import expected_keypoints
@@ -26,14 +27,20 @@ _SHOWN, _ALONE = 0.5, 0.36
 _LEAST_READ = 3
 
 
+def has_second_opinions(source: Source, detector: Detector) -> bool:
+    """Whether keypoints' scores are what two networks agree on."""
+    return source.kind == "video" and isinstance(detector, TwofoldDetector)
+
+
 def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, looker: Looker) -> People:
     """The confirmed people as both networks read them, then those whom the second one alone reads, in every frame.
 
     Without change in photos, and where the detector has one network.
     """
     detector = looker.detector
-    if not isinstance(detector, TwofoldDetector) or not tracks or looker.source.kind != "video":
+    if not has_second_opinions(looker.source, detector) or not tracks:
         return confirmed
+    assert isinstance(detector, TwofoldDetector)
     joints = joint_set(detector.keypoint_set)
     costs = track_costs(confirmed, tracks, views, detector, 0.0)
     shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= _SHOWN else -1 for c in costs[i]] for i in confirmed}

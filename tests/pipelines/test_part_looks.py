@@ -114,12 +114,29 @@ class Detector:
     name, version, keypoint_set = "scripted", "1", "blazepose33"
 
 
+class Twofold(Detector):
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]: ...
+
+    def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection: ...
+
+    def alone(self, opinion: PersonDetection) -> PersonDetection: ...
+
+    def detect(self, image: np.ndarray) -> list[PersonDetection]: ...
+
+    def resources(self) -> Mapping[str, str]: ...
+
+
 def look(
-    reader: Scripted, views: Views = VIEWS, people: dict[int, list[PersonDetection]] | None = None
+    reader: Scripted,
+    views: Views = VIEWS,
+    people: dict[int, list[PersonDetection]] | None = None,
+    source: Source = SOURCE,
+    detector: Detector | None = None,
 ) -> dict[int, list[PersonDetection]]:
     people = people or {i: [man_in(i)] for i in FRAMES}
     steps: list[str] = []
-    found = look_for_parts(people, views, SOURCE, Detector(), reader, steps.append)  # type: ignore[arg-type]
+    detector = detector or Detector()
+    found = look_for_parts(people, views, source, detector, reader, steps.append)  # type: ignore[arg-type]
     assert len(steps) == len(people) * (3 if len(views) else 1)
     return found
 
@@ -159,6 +176,20 @@ def test_a_hand_found_by_itself_is_the_end_of_an_arm_that_was_lost() -> None:
         assert found[i][0].keypoint_score[elbow] == pytest.approx(0.3 * 0.9)
         shown = [region.to_crop(in_frame(HANDS["left_hand"], i)) for region in reader.searched[i]]
         assert any(((points > 0.1) & (points < 0.9)).all() for points in shown)
+
+
+@pytest.mark.parametrize("sure", [6, 3])
+def test_an_arm_whose_wrist_two_networks_agree_on_has_no_other_end(sure: int) -> None:
+    """In four views of a video, that is; the hand that is found is another's then, or his other one."""
+    there = {key: part for key, part in ALL.items() if key[1] == "right_hand"}
+    reader = Scripted(there, ALL, {i: [ALL[i, "left_hand"]] for i in (0, 2, 3, 5)})
+    people = {i: [man_in(i, LOST)] for i in FRAMES}
+    for i in range(sure, len(FRAMES)):
+        people[i][0].keypoint_score[BLAZEPOSE33.index("left_wrist")] = 0.8
+    video = Numbered(**{**vars(SOURCE), "kind": "video"})
+    found = look(reader, people=people, source=video, detector=Twofold())
+    for i in FRAMES:
+        assert np.isnan(hand(found[i][0], "left_hand")).all() == (sure == 6)
 
 
 def test_an_arm_whose_hand_is_known_but_not_seen_ends_nowhere() -> None:
