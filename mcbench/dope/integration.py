@@ -133,7 +133,8 @@ class _Pool:
     ----------
     there : (R,) probability that a proposal is a part. boxes : (R, 4). said : (R, K) of each anchor pose.
     weight : (R, K) the same, upper bodies for less. pose2d, pose3d : (R, K, J, ·).
-    gap : (R, R) distances, as in `IntegrationSettings`. kernel : (R, R) by how much one supports another.
+    gap : (R, R) distances, as in `IntegrationSettings`, of boxes that overlap, else infinite.
+    kernel : (R, R) by how much one supports another.
     same, beside : (R, R) whether two are about one part, and whether they may be.
     """
 
@@ -159,11 +160,14 @@ class _Pool:
         pose2d = found.pose2d[chosen]
         some = np.unique(np.linspace(0, pose2d.shape[2] - 1, _COMPARED).astype(int))
         share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-        mean = np.einsum("rk,rkjd->rjd", share, pose2d[:, :, some])
+        read = pose2d[:, :, some].reshape(*pose2d.shape[:2], 2 * len(some)).astype(np.float64)
+        mean = (share[:, None] @ read).reshape(len(boxes), len(some), 2)
         size = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-9))
-        gap = _distance(mean[:, None], mean[None]) / np.maximum(size[:, None], size[None])
         iou = box_iou(boxes, boxes)
-        overlap = iou >= settings.overlap
+        overlap, beside = iou >= settings.overlap, iou > _BESIDE
+        one, other = np.nonzero(overlap | beside)
+        gap = np.full(iou.shape, np.inf)  # of those that lie apart nobody asks
+        gap[one, other] = _distance(mean[one], mean[other]) / np.maximum(size[one], size[other])
         return cls(
             there[chosen],
             boxes,
@@ -173,7 +177,7 @@ class _Pool:
             found.pose3d[chosen],
             gap,
             (overlap & (gap <= _NEAR[kind])) | np.eye(len(boxes), dtype=bool),
-            iou > _BESIDE,
+            beside,
             np.exp(-((gap / settings.kernel) ** 2)) * overlap,
         )
 
