@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mcbench.dope.augmentation import GREY
 from mcbench.dope.engines import Engine
-from mcbench.dope.integration import Candidate, Hypotheses, IntegrationSettings, integrate
+from mcbench.dope.integration import SETTINGS, Candidate, Hypotheses, integrate
 from mcbench.dope.joining import Hand, join
 from mcbench.dope.network import MULTIPLE
 from mcbench.dope.people import PartPose, WholeBody
@@ -42,7 +42,7 @@ class DopeDetector:
         config = engine.config
         self._upper = np.arange(config.classes["body"]) >= config.upper_from
         self._left = np.arange(config.classes["hand"]) >= config.left_from
-        self._settings = IntegrationSettings(least=min_score)
+        self._settings = {kind: replace(settings, least=min_score) for kind, settings in SETTINGS.items()}
 
     def detect(self, image: Image) -> list[WholeBody]:
         """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
@@ -63,7 +63,7 @@ class DopeDetector:
             {"upper": self._upper} if kind == "body" else {"left": self._left} if kind == "hand" else {}
         )
         # in px of the picture: all that is said there is far more than what comes of it
-        found = integrate(kind, said, config.units[kind], settings=self._settings, **attributes)
+        found = integrate(kind, said, config.units[kind], settings=self._settings[kind], **attributes)
         return [replace(part, pose=_scaled(part.pose, scale)) for part in found]
 
 

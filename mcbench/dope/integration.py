@@ -31,8 +31,6 @@ _MOST, _MOST_READINGS = 400, 300
 _MOST_PARTS = 200
 #: Parts whose boxes overlap by more may be one.
 _BESIDE = 0.1
-#: Proposals about one part have poses at this distance at most: small parts' poses are the less exact for their size.
-_NEAR = {"body": 0.15, "hand": 0.25, "face": 0.25}
 #: Joints, spread over all, by which proposals are compared: as good as all of a face's 84.
 _COMPARED = 16
 
@@ -47,7 +45,8 @@ class IntegrationSettings:
     threshold : readings are pairs of a proposal and an anchor pose with a score of this over the number of the latter.
     first : proposals that are a part with a lower probability are not looked at.
     least : parts have a score of this.
-    overlap : proposals about one part have boxes of this IoU or more with the best one's (and poses near its).
+    overlap : proposals about one part have boxes of this IoU or more with the best one's,
+    near : and poses at this distance at most.
     kernel : a proposal supports another by a Gaussian of their distance, which falls to 1/e at this one.
     support : a part's score is what its best proposal says times 1 - exp(-its support / this).
     again : it is multiplied by 1 - exp(-(distance / this)^2) for each better part whose box overlaps it.
@@ -59,11 +58,21 @@ class IntegrationSettings:
     first: float = 0.05
     least: float = 0.1
     overlap: float = 0.3
+    near: float = 0.15
     kernel: float = 0.12
-    support: float = 2.0
-    again: float = 0.25
+    support: float = 1.0
+    again: float = 0.35
     mode: float = 0.3
     upper_weight: float = 0.2
+
+
+#: Of each kind: small parts' poses are the less exact for their size, and what is another reading of a hand is rarely
+#: another hand.
+SETTINGS = {
+    "body": IntegrationSettings(),
+    "hand": IntegrationSettings(near=0.25, support=2.0, again=0.5),
+    "face": IntegrationSettings(near=0.25, support=2.0, again=0.25),
+}
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,13 @@ def integrate(
     ----------
     unit : metres that are 1 in the hypotheses' 3D.
     upper : (K,) which anchor poses are of upper bodies. left : (K,) which are of left hands.
+    settings : None for those of the kind.
     """
-    settings = settings or IntegrationSettings()
+    settings = settings or SETTINGS[kind]
     classes = found.scores.shape[1] - 1
     upper = np.zeros(classes, dtype=bool) if upper is None else upper
     left = np.zeros(classes, dtype=bool) if left is None else left
-    pool = _Pool.of(kind, found, upper, settings)
+    pool = _Pool.of(found, upper, settings)
     free, belief = np.ones(len(pool.there), dtype=bool), np.ones(len(pool.there))
     candidates: list[Candidate] = []
     while free.any() and len(candidates) < _MOST_PARTS:
@@ -150,7 +160,7 @@ class _Pool:
     kernel: Array
 
     @classmethod
-    def of(cls, kind: str, found: Hypotheses, upper: npt.NDArray[np.bool_], settings: IntegrationSettings) -> _Pool:
+    def of(cls, found: Hypotheses, upper: npt.NDArray[np.bool_], settings: IntegrationSettings) -> _Pool:
         there = 1.0 - np.asarray(found.scores[:, 0], dtype=np.float64)
         chosen = np.flatnonzero(there >= settings.first)
         chosen = chosen[np.argsort(-there[chosen], kind="stable")[:_MOST]]
@@ -176,7 +186,7 @@ class _Pool:
             pose2d,
             found.pose3d[chosen],
             gap,
-            (overlap & (gap <= _NEAR[kind])) | np.eye(len(boxes), dtype=bool),
+            (overlap & (gap <= settings.near)) | np.eye(len(boxes), dtype=bool),
             beside,
             np.exp(-((gap / settings.kernel) ** 2)) * overlap,
         )
