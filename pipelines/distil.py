@@ -114,9 +114,9 @@ RECIPES = {
             steps=1200, batch=8, side=384, look=512, learning_rate=2e-3, ema=0.99, frozen=2, seed=1, save_every=50
         ),
         further=TrainSettings(
-            steps=520, batch=8, side=384, look=512, learning_rate=1.5e-3, ema=0.99, frozen=2, seed=2, save_every=50
+            steps=1900, batch=8, side=384, look=512, learning_rate=1.5e-3, ema=0.995, frozen=2, seed=2, save_every=50
         ),
-        photos=3,
+        photos=4,
     ),
 }  # fmt: skip
 
