@@ -51,11 +51,13 @@ def command(
     """
     made = RECIPES[recipe]
     if steps is not None:
-        made = replace(made, training=replace(made.training, steps=steps), further=None)
-    with output.stage_progress("distil", made.training.steps) as (progress, _):
+        common = None if made.common is None else replace(made.common, steps=steps)
+        made = replace(made, training=replace(made.training, steps=steps), common=common, further=None)
+    most = max(how.steps for how in (made.training, made.common, made.further) if how is not None)
+    with output.stage_progress("distil", most) as (progress, _):
 
         def on_step(step: Step) -> None:
-            progress(step.step, made.training.steps, f"loss {step.terms['loss']:.3f}")
+            progress(step.step, most, f"loss {step.terms['loss']:.3f}")
 
         document = distil(
             out, photos, made, pairs, jobs or len(os.sched_getaffinity(0)), progress=progress, on_step=on_step

@@ -51,6 +51,9 @@ class Recipe:
 
     Attributes
     ----------
+    common : where networks with and without distillation are compared, a training without it, on the labels that they
+        have without it, from which all of them start: else most of their steps go into what both must learn first, and
+        what few images show is found by neither.
     further : a second training, that starts from the network of the first one. photos : how often the photos are
         counted in it, which are few beside the rendered images, and most unlike them.
     """
@@ -58,6 +61,7 @@ class Recipe:
     learnt: tuple[Images, ...]
     scored: tuple[Images, ...]
     training: TrainSettings
+    common: TrainSettings | None = None
     further: TrainSettings | None = None
     photos: int = 1
 
@@ -68,6 +72,9 @@ RECIPES = {
         (Images(SynthSettings(2, None, 2, (640, 360), seed=511, difficulty="close"), 2),),
         (Images(SynthSettings(1, None, 2, (640, 360), seed=907, difficulty="close"), 2),),
         TrainSettings(steps=4, batch=2, side=128, learning_rate=2e-3, ema=0.9, frozen=2, seed=1),
+        common=TrainSettings(
+            steps=2, batch=2, side=128, learning_rate=2e-3, ema=0.9, frozen=2, seed=9, distillation=False
+        ),
     ),
     "short": Recipe(
         (Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),),
@@ -84,15 +91,20 @@ RECIPES = {
             Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2, ("body",)),
             Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2, ("hand", "face")),
         ),
-        TrainSettings(steps=150, batch=6, side=256, look=448, learning_rate=2e-3, ema=0.96, frozen=2, seed=1),
+        TrainSettings(steps=150, batch=6, side=256, look=448, learning_rate=1.5e-3, ema=0.97, frozen=2, seed=1),
+        common=TrainSettings(
+            steps=400, batch=6, side=256, look=448, learning_rate=2e-3, ema=0.98, frozen=2, seed=9, distillation=False
+        ),
     ),
     "small": Recipe(
         (
             Images(SynthSettings(12, None, 48, seed=201, difficulty="standard"), 5),
             Images(SynthSettings(12, None, 48, seed=301, difficulty="standard"), 5),
+            Images(SynthSettings(12, None, 48, seed=611, difficulty="standard"), 5),
             Images(SynthSettings(6, None, 48, seed=402, difficulty="hard"), 5),
             Images(SynthSettings(24, None, 5, seed=501, difficulty="close"), 2),
             Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2),
+            Images(SynthSettings(70, None, 2, seed=504, difficulty="close"), 2),
         ),
         (
             Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2),
@@ -101,10 +113,10 @@ RECIPES = {
         TrainSettings(
             steps=1200, batch=8, side=384, look=512, learning_rate=2e-3, ema=0.99, frozen=2, seed=1, save_every=50
         ),
-        TrainSettings(
-            steps=520, batch=8, side=384, look=512, learning_rate=1.5e-3, ema=0.99, frozen=2, seed=2, save_every=50
+        further=TrainSettings(
+            steps=1900, batch=8, side=384, look=512, learning_rate=1.5e-3, ema=0.995, frozen=2, seed=2, save_every=50
         ),
-        photos=3,
+        photos=4,
     ),
 }  # fmt: skip
 
@@ -126,8 +138,8 @@ def distil(
 
     Parameters
     ----------
-    out : folder for `rendered`, `labels`, `first` (if there is a further training), `student`, `evaluation`, and
-        `model.onnx`.
+    out : folder for `rendered`, `labels`, `common` (for pairs, if there is a common start), `first` (if there is a
+        further training), `student`, `evaluation`, and `model.onnx`.
     photos : images or folders of them, labelled by the experts; without any, rendered images teach alone.
     pairs : of so many seeds, the recipe's and those after it, a network is trained with distillation and one without.
     jobs : processes that render at a time.
@@ -155,18 +167,22 @@ def distil(
         pseudo_label(photos, photographed, LabelSettings(), progress)
         labels.append(photographed)
         partial.append(photographed)
+
+    def trained_by(name: str, how: TrainSettings) -> dict[str, Any]:
+        return train_dope(labels if how.distillation else partial, out / name, how, True, on_step)
+
+    training = recipe.training
+    if pairs and recipe.common is not None:
+        training = replace(training, start=str(trained_by("common", recipe.common)["model"]))
     first = "student" if recipe.further is None else "first"
-    students = {first: recipe.training}
-    for seed in range(recipe.training.seed, recipe.training.seed + pairs):
+    students = {first: training}
+    for seed in range(training.seed, training.seed + pairs):
         students |= {
-            name: replace(recipe.training, seed=seed, distillation=distillation)
+            name: replace(training, seed=seed, distillation=distillation)
             for name, distillation in ((f"student_{seed}", True), (f"plain_{seed}", False))
-            if (seed, distillation) != (recipe.training.seed, True)
+            if (seed, distillation) != (training.seed, True)
         }
-    trained = {
-        name: train_dope(labels if how.distillation else partial, out / name, how, True, on_step)
-        for name, how in students.items()
-    }
+    trained = {name: trained_by(name, how) for name, how in students.items()}
     if recipe.further is not None:
         further = replace(recipe.further, start=str(trained[first]["model"]))
         again = [labels[-1]] * (recipe.photos - 1) if photos else []

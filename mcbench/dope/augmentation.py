@@ -20,6 +20,11 @@ GREY = 127
 MIN_VISIBLE, MIN_SIDE = 0.5, 10.0
 #: Confidence of joints that a patch hides is multiplied by this.
 _HIDDEN = 0.5
+#: Views round a part: how often of each kind, and the longer side of its box in shares of the view's.
+_NEAR_SHARE = {"body": 1.0, "hand": 2.0, "face": 1.0}
+_NEAR_SIDE = {"body": (0.3, 1.0), "hand": (0.06, 0.2), "face": (0.06, 0.2)}
+#: Such views enlarge the image's px by no more.
+_MOST_ENLARGED = 1.2
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class AugmentationSettings:
     flip : probability of a mirror image. turn : largest rotation, radians.
     zoom : smallest and largest scale, beside the one that makes the picture fit.
     shift : largest shift, as a share of the picture's side, of what does not fill it.
+    near : probability that the view is made round a part instead, most often a hand: hands are small and many, but few
+        views would show one of a size at which its fingers are seen.
     colour : strength of changes of brightness, contrast, saturation and hue.
     cut : probability that patches hide parts of the picture.
     blur : probability of a blur, of noise.
@@ -40,13 +47,14 @@ class AugmentationSettings:
     turn: float = 0.35
     zoom: tuple[float, float] = (0.7, 2.0)
     shift: float = 0.5
+    near: float = 0.6
     colour: float = 0.3
     cut: float = 0.3
     blur: float = 0.15
 
 
 #: No change but fitting the picture into the canvas.
-PLAIN = AugmentationSettings(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
+PLAIN = AugmentationSettings(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,20 @@ def augment(
     if mirror:
         image, people = np.ascontiguousarray(image[:, ::-1]), [mirrored(person, width) for person in people]
     turn = rng.uniform(-settings.turn, settings.turn)
-    scale = side / max(height, width) * np.exp(rng.uniform(*np.log(settings.zoom)))
+    size = np.array([width, height])
+    near = _part_to_see(people, rng) if rng.random() < settings.near else None
+    if near is None:
+        scale = side / max(height, width) * np.exp(rng.uniform(*np.log(settings.zoom)))
+        free = np.abs(scale * size - side) / 2  # so far it can move and still be in, or fill, the picture
+        focus, middle = size / 2, side / 2 + rng.uniform(-1, 1, 2) * free * 2 * settings.shift
+    else:
+        box, share = near
+        scale = min(_MOST_ENLARGED, share * side / max(1.0, float((box[2:] - box[:2]).max())))
+        free = side * max(0.0, 1 - share) / 2  # so far the part can move and still be in the picture
+        focus, middle = (box[:2] + box[2:]) / 2, side / 2 + rng.uniform(-1, 1, 2) * free
     cosine, sine = np.cos(turn), np.sin(turn)
     linear = scale * np.array([[cosine, -sine], [sine, cosine]])
-    size = np.array([width, height])
-    free = np.abs(scale * size - side) / 2  # so far it can move and still be in, or fill, the picture
-    middle = side / 2 + rng.uniform(-1, 1, 2) * free * 2 * settings.shift
-    shift = middle - linear @ (size / 2)
+    shift = middle - linear @ focus
     picture = _warped(image, linear, shift, side)
     moved: list[WholeBody] = []
     ignored: dict[str, list[Array]] = {kind: [] for kind in KINDS}
@@ -96,6 +111,18 @@ def augment(
     if rng.random() < settings.blur:
         picture = _blurred(picture, rng)
     return Augmented(picture, moved, ignored)
+
+
+def _part_to_see(people: Sequence[WholeBody], rng: np.random.Generator) -> tuple[Array, float] | None:
+    """The box (4,) px of a part drawn, and which share of the view's side it shall have; None without any part."""
+    parts = [(kind_of(name), part.box) for person in people for name, part in person.parts.items()]
+    kinds = [kind for kind in KINDS if any(kind == k for k, _ in parts)]
+    if not kinds:
+        return None
+    chances = np.array([_NEAR_SHARE[kind] for kind in kinds])
+    kind = kinds[int(rng.choice(len(kinds), p=chances / chances.sum()))]
+    boxes = [box for k, box in parts if k == kind]
+    return boxes[int(rng.integers(len(boxes)))], float(np.exp(rng.uniform(*np.log(_NEAR_SIDE[kind]))))
 
 
 def _warped(image: Image, linear: Array, shift: Array, side: int) -> Image:

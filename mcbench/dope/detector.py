@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,10 +11,10 @@ import numpy.typing as npt
 
 from mcbench.dope.augmentation import GREY
 from mcbench.dope.engines import Engine
-from mcbench.dope.integration import Candidate, Hypotheses, IntegrationSettings, integrate
+from mcbench.dope.integration import SETTINGS, Candidate, Hypotheses, integrate
 from mcbench.dope.joining import Hand, join
 from mcbench.dope.network import MULTIPLE
-from mcbench.dope.people import WholeBody
+from mcbench.dope.people import PartPose, WholeBody
 
 Image = npt.NDArray[np.uint8]
 
@@ -41,7 +42,7 @@ class DopeDetector:
         config = engine.config
         self._upper = np.arange(config.classes["body"]) >= config.upper_from
         self._left = np.arange(config.classes["hand"]) >= config.left_from
-        self._settings = IntegrationSettings(least=min_score)
+        self._settings = {kind: replace(settings, least=min_score) for kind, settings in SETTINGS.items()}
 
     def detect(self, image: Image) -> list[WholeBody]:
         """The people in an image (height, width, 3) uint8 RGB of any size, by falling score; px of that image."""
@@ -55,15 +56,20 @@ class DopeDetector:
 
     def _parts(self, kind: str, said: Hypotheses, scale: npt.NDArray[np.float64]) -> list[Candidate]:
         config = self.engine.config
-        pose2d, pose3d = said.pose2d / scale, said.pose3d
         if kind == "hand" and config.bases_first:
             order = public_hand_order()
-            pose2d, pose3d = pose2d[:, :, order], pose3d[:, :, order]
-        found = Hypotheses(said.boxes / np.tile(scale, 2), said.scores, pose2d, pose3d)
+            said = replace(said, pose2d=said.pose2d[:, :, order], pose3d=said.pose3d[:, :, order])
         attributes: Mapping[str, npt.NDArray[np.bool_]] = (
             {"upper": self._upper} if kind == "body" else {"left": self._left} if kind == "hand" else {}
         )
-        return integrate(kind, found, config.units[kind], settings=self._settings, **attributes)
+        # in px of the picture: all that is said there is far more than what comes of it
+        found = integrate(kind, said, config.units[kind], settings=self._settings[kind], **attributes)
+        return [replace(part, pose=_scaled(part.pose, scale)) for part in found]
+
+
+def _scaled(pose: PartPose, scale: npt.NDArray[np.float64]) -> PartPose:
+    """A pose in px of the image, of one in px of a picture that has `scale` (2,) px of its own to one of these."""
+    return replace(pose, pose2d=pose.pose2d / scale, box=pose.box / np.tile(scale, 2))
 
 
 def prepared(image: Image, min_size: int, max_size: int) -> tuple[Image, tuple[int, int], npt.NDArray[np.float64]]:

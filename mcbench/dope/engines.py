@@ -25,7 +25,7 @@ Image = npt.NDArray[np.uint8]
 
 ENGINES = ("auto", "onnx", "torch")
 #: Raised whenever the same network would give another graph.
-_GRAPH_VERSION = 2
+_GRAPH_VERSION = 3
 _FIELDS = ("boxes", "scores", "pose2d", "pose3d")
 _OPSET = 17
 
@@ -118,7 +118,7 @@ def export_onnx(network: Dope, path: Path) -> None:
 
     Inputs are `image` (H, W, 3) uint8 RGB, sides multiples of 32, and `size` (2,) float32, height and width without
     padding. Outputs are `<kind>_boxes`, `_scores`, `_pose2d`, `_pose3d`, as in `Hypotheses`, of as many proposals as
-    there are. Longer chains of suppression than 16 boxes are cut, else the graph equals the network.
+    there are.
 
     Raises
     ------

@@ -31,8 +31,6 @@ _MOST, _MOST_READINGS = 400, 300
 _MOST_PARTS = 200
 #: Parts whose boxes overlap by more may be one.
 _BESIDE = 0.1
-#: Proposals about one part have poses at this distance at most: small parts' poses are the less exact for their size.
-_NEAR = {"body": 0.15, "hand": 0.25, "face": 0.25}
 #: Joints, spread over all, by which proposals are compared: as good as all of a face's 84.
 _COMPARED = 16
 
@@ -47,7 +45,8 @@ class IntegrationSettings:
     threshold : readings are pairs of a proposal and an anchor pose with a score of this over the number of the latter.
     first : proposals that are a part with a lower probability are not looked at.
     least : parts have a score of this.
-    overlap : proposals about one part have boxes of this IoU or more with the best one's (and poses near its).
+    overlap : proposals about one part have boxes of this IoU or more with the best one's,
+    near : and poses at this distance at most.
     kernel : a proposal supports another by a Gaussian of their distance, which falls to 1/e at this one.
     support : a part's score is what its best proposal says times 1 - exp(-its support / this).
     again : it is multiplied by 1 - exp(-(distance / this)^2) for each better part whose box overlaps it.
@@ -59,11 +58,21 @@ class IntegrationSettings:
     first: float = 0.05
     least: float = 0.1
     overlap: float = 0.3
+    near: float = 0.15
     kernel: float = 0.12
-    support: float = 2.0
-    again: float = 0.25
+    support: float = 1.0
+    again: float = 0.35
     mode: float = 0.3
     upper_weight: float = 0.2
+
+
+#: Of each kind: small parts' poses are the less exact for their size, and what is another reading of a hand is rarely
+#: another hand.
+SETTINGS = {
+    "body": IntegrationSettings(),
+    "hand": IntegrationSettings(near=0.25, support=2.0, again=0.5),
+    "face": IntegrationSettings(near=0.25, support=2.0, again=0.25),
+}
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,13 @@ def integrate(
     ----------
     unit : metres that are 1 in the hypotheses' 3D.
     upper : (K,) which anchor poses are of upper bodies. left : (K,) which are of left hands.
+    settings : None for those of the kind.
     """
-    settings = settings or IntegrationSettings()
+    settings = settings or SETTINGS[kind]
     classes = found.scores.shape[1] - 1
     upper = np.zeros(classes, dtype=bool) if upper is None else upper
     left = np.zeros(classes, dtype=bool) if left is None else left
-    pool = _Pool.of(kind, found, upper, settings)
+    pool = _Pool.of(found, upper, settings)
     free, belief = np.ones(len(pool.there), dtype=bool), np.ones(len(pool.there))
     candidates: list[Candidate] = []
     while free.any() and len(candidates) < _MOST_PARTS:
@@ -133,7 +143,8 @@ class _Pool:
     ----------
     there : (R,) probability that a proposal is a part. boxes : (R, 4). said : (R, K) of each anchor pose.
     weight : (R, K) the same, upper bodies for less. pose2d, pose3d : (R, K, J, ·).
-    gap : (R, R) distances, as in `IntegrationSettings`. kernel : (R, R) by how much one supports another.
+    gap : (R, R) distances, as in `IntegrationSettings`, of boxes that overlap, else infinite.
+    kernel : (R, R) by how much one supports another.
     same, beside : (R, R) whether two are about one part, and whether they may be.
     """
 
@@ -149,7 +160,7 @@ class _Pool:
     kernel: Array
 
     @classmethod
-    def of(cls, kind: str, found: Hypotheses, upper: npt.NDArray[np.bool_], settings: IntegrationSettings) -> _Pool:
+    def of(cls, found: Hypotheses, upper: npt.NDArray[np.bool_], settings: IntegrationSettings) -> _Pool:
         there = 1.0 - np.asarray(found.scores[:, 0], dtype=np.float64)
         chosen = np.flatnonzero(there >= settings.first)
         chosen = chosen[np.argsort(-there[chosen], kind="stable")[:_MOST]]
@@ -159,11 +170,14 @@ class _Pool:
         pose2d = found.pose2d[chosen]
         some = np.unique(np.linspace(0, pose2d.shape[2] - 1, _COMPARED).astype(int))
         share = weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-        mean = np.einsum("rk,rkjd->rjd", share, pose2d[:, :, some])
+        read = pose2d[:, :, some].reshape(*pose2d.shape[:2], 2 * len(some)).astype(np.float64)
+        mean = (share[:, None] @ read).reshape(len(boxes), len(some), 2)
         size = np.sqrt(np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(axis=1), 1e-9))
-        gap = _distance(mean[:, None], mean[None]) / np.maximum(size[:, None], size[None])
         iou = box_iou(boxes, boxes)
-        overlap = iou >= settings.overlap
+        overlap, beside = iou >= settings.overlap, iou > _BESIDE
+        one, other = np.nonzero(overlap | beside)
+        gap = np.full(iou.shape, np.inf)  # of those that lie apart nobody asks
+        gap[one, other] = _distance(mean[one], mean[other]) / np.maximum(size[one], size[other])
         return cls(
             there[chosen],
             boxes,
@@ -172,8 +186,8 @@ class _Pool:
             pose2d,
             found.pose3d[chosen],
             gap,
-            (overlap & (gap <= _NEAR[kind])) | np.eye(len(boxes), dtype=bool),
-            iou > _BESIDE,
+            (overlap & (gap <= settings.near)) | np.eye(len(boxes), dtype=bool),
+            beside,
             np.exp(-((gap / settings.kernel) ** 2)) * overlap,
         )
 

@@ -7,7 +7,7 @@ what has been given away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,19 +64,25 @@ def join(bodies: Sequence[PartPose], hands: Sequence[Hand], faces: Sequence[Part
 
 def _give_hands(parts: list[dict[str, PartPose]], scales: Sequence[float], hands: Sequence[Hand]) -> list[Hand]:
     """Give hands to the wrists of bodies, in `parts`; returns the hands of nobody's, each once."""
+    if not (parts and hands):
+        return _free(hands, set())
     wrists = [(person, side) for person in range(len(parts)) for side in _SIDES]
-    cost = np.full((len(hands), len(wrists)), np.nan)
-    for column, (person, side) in enumerate(wrists):
-        wrist = parts[person]["body"].pose2d[DOPE13.index(f"{side}_wrist")]
-        for row, hand in enumerate(hands):
-            off = np.linalg.norm(hand.pose.pose2d[HAND21.index("wrist")] - wrist) / (WRIST_M * scales[person])
-            if hand.side(side) >= MIN_SIDE:
-                cost[row, column] = _cost(hand.pose.score * hand.side(side), float(off))
+    places = np.array([parts[person]["body"].pose2d[DOPE13.index(f"{side}_wrist")] for person, side in wrists])
+    roots = np.array([hand.pose.pose2d[HAND21.index("wrist")] for hand in hands])
+    likely = np.array([[hand.side(side) for side in _SIDES] for hand in hands])
+    likely = np.tile(likely, len(parts))  # (hands, wrists)
+    score = np.array([hand.pose.score for hand in hands])[:, None] * likely
+    off = np.linalg.norm(roots[:, None] - places[None], axis=2) / (WRIST_M * np.repeat(scales, len(_SIDES)))
+    cost = np.where(likely >= MIN_SIDE, _cost(score, off), np.nan)
     given = match(cost, _ANY_COST)
     for row, column in given:
         person, side = wrists[column]
         parts[person][f"{side}_hand"] = _of_side(hands[row], side)
-    used = {row for row, _ in given}
+    return _free(hands, {row for row, _ in given})
+
+
+def _free(hands: Sequence[Hand], used: Collection[int]) -> list[Hand]:
+    """The hands that are not `used`, each once."""
     kept = _distinct(
         [hand.pose for row, hand in enumerate(hands) if row not in used], [hands[row].pose for row in used]
     )
@@ -85,19 +91,19 @@ def _give_hands(parts: list[dict[str, PartPose]], scales: Sequence[float], hands
 
 def _given(people: Sequence[dict[str, PartPose]], scales: Sequence[float], faces: Sequence[PartPose]) -> dict[int, int]:
     """The face of each person who has one."""
-    cost = np.full((len(people), len(faces)), np.nan)
-    for row, person in enumerate(people):
-        head = person["body"].pose2d[DOPE13.index("head")]
-        for column, face in enumerate(faces):
-            off = np.linalg.norm(np.nanmean(face.pose2d, axis=0) - head) / (HEAD_M * scales[row])
-            cost[row, column] = _cost(face.score, float(off))
+    if not (people and faces):
+        return {}
+    heads = np.array([person["body"].pose2d[DOPE13.index("head")] for person in people])
+    middles = np.array([np.nanmean(face.pose2d, axis=0) for face in faces])
+    off = np.linalg.norm(middles[None] - heads[:, None], axis=2) / (HEAD_M * np.array(scales)[:, None])
+    cost = _cost(np.array([face.score for face in faces])[None], off)
     return dict(match(cost, _ANY_COST))
 
 
-def _cost(score: float, off: float) -> float:
-    """Of giving a part to a place that is `off` from it, as a share of the farthest allowed; NaN where it is too far:
+def _cost(score: Array, off: Array) -> Array:
+    """Of giving parts to places that are `off` from them, as a share of the farthest allowed; NaN where it is too far:
     minus the logarithm of a probability that falls with the distance as a Gaussian does."""
-    return -float(np.log(max(score, 1e-6))) + _FARTHEST_COST * off**2 if off <= 1.0 else float("nan")
+    return np.where(off <= 1.0, -np.log(np.maximum(score, 1e-6)) + _FARTHEST_COST * off**2, np.nan)
 
 
 def _of_side(hand: Hand, side: str) -> PartPose:

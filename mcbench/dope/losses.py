@@ -81,8 +81,8 @@ class DopeLoss(nn.Module):
                 boxes, logits, proposed = network.rpn.candidates(raw, network.group(kind), size, min_score=0.0)
                 boxes, real = choose_regions(boxes, proposed, logits.sigmoid(), targets[kind], self.settings)
                 asked = region_targets(kind, boxes, real, targets[kind], network, self.settings)
-            logits, poses = network.roi_heads(network.describe(maps, boxes, kind), kind)
-            terms |= head_loss(kind, logits.float(), poses.float(), asked)
+            logits, *poses = network.roi_heads(network.describe(maps, boxes, kind), kind)
+            terms |= head_loss(kind, logits.float(), torch.cat(poses, dim=-1).float(), asked)
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
 
 

@@ -29,7 +29,7 @@ MULTIPLE = 32
 _CHUNK = 128
 
 _RESNET_PROPOSALS = ProposalSettings(((32, 64, 128, 256, 512),), (0.5, 1.0, 2.0), 1000, 1000, 0.7, 0.0)
-_SMALL_PROPOSALS = ProposalSettings(((12, 24, 48), (96, 192, 384)), (0.5, 1.0, 2.0), 300, 100, 0.6, 0.05)
+_SMALL_PROPOSALS = ProposalSettings(((12, 24, 48), (96, 192, 384)), (0.5, 1.0, 2.0), 300, 64, 0.6, 0.1)
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,14 @@ class RoiHeads(nn.Module):
     def anchor_poses(self, kind: str) -> Tensor:
         return getattr(self, f"{kind}_anchor_poses")
 
-    def forward(self, described: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-        """Logits (N, K + 1) and poses (N, K, J, 5), 2D in box sizes, of described regions."""
+    def forward(self, described: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (N, K + 1) and poses of described regions: 2D (N, K, J, 2) in box sizes, 3D (N, K, J, 3) in units."""
         logits, said = self.dope_predictor(described, kind)
         anchors = self.anchor_poses(kind)
         classes, joints = anchors.shape[:2]
         flat, deep = said.unflatten(1, (classes, 5 * joints)).split([2 * joints, 3 * joints], dim=2)
-        deltas = torch.cat([flat.unflatten(2, (joints, 2)), deep.unflatten(2, (joints, 3))], dim=3)
-        return logits, anchors + deltas / DELTA_SCALE
+        flat, deep = flat.unflatten(2, (joints, 2)), deep.unflatten(2, (joints, 3))
+        return logits, anchors[..., :2] + flat / DELTA_SCALE, anchors[..., 2:] + deep / DELTA_SCALE
 
 
 class Dope(nn.Module):
@@ -179,9 +179,9 @@ class Dope(nn.Module):
                 boxes, _ = self.rpn.select(raw, group, size)
                 seen[group] = boxes, self._described(maps, boxes, kind)
             boxes, described = seen[group]
-            logits, poses = self.roi_heads(described, kind)
+            logits, flat, deep = self.roi_heads(described, kind)
             corner, extent = boxes[:, None, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, None]
-            found[kind] = PartOutput(boxes, logits.softmax(dim=1), corner + poses[..., :2] * extent, poses[..., 2:])
+            found[kind] = PartOutput(boxes, logits.softmax(dim=1), corner + flat * extent, deep)
         return found
 
     def _described(self, maps: Sequence[Tensor], boxes: Tensor, kind: str) -> Tensor:

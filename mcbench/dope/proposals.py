@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from mcbench.dope.anchors import cell_anchors, grid_anchors
 from mcbench.dope.boxes import clip, decode, kept_by_nms
+from mcbench.dope.onnx_ops import Suppression
 
 #: Boxes with a shorter side, px, are no proposals.
 _MIN_SIDE = 1e-3
 #: Logit of objectness to start from: few anchors hold a part, and a fair start would drown them.
 _RARE = -4.6
-#: Rounds of suppression in a traced graph: longer chains of boxes that suppress one another are not seen.
+#: Rounds of suppression in training: longer chains of boxes that suppress one another are not seen.
 _ROUNDS = 16
 
 
@@ -115,6 +116,24 @@ class ProposalNetwork(nn.Module):
         ----------
         size : (2,) height and width px of the images; boxes are cut there.
         """
+        box, logit, usable = self._ranked(raw, group, size, min_score)
+        # training, too, does without waiting for the GPU to say that nothing changes any more
+        return box, logit, kept_by_nms(box, self.settings.nms, usable, _ROUNDS if self.training else 0)
+
+    def select(self, raw: RawProposals, group: int, size: Tensor) -> tuple[Tensor, Tensor]:
+        """The proposals of a group in the one image there is, by falling score: boxes (R, 4) px, scores (R,)."""
+        settings = self.settings
+        if torch.jit.is_tracing():
+            box, logit, usable = self._ranked(raw, group, size, settings.min_score)
+            score = torch.where(usable[0], logit[0].sigmoid(), -1.0)
+            kept = Suppression.apply(box[0], score, settings.nms, 0.0, settings.after_nms)
+            return box[0][kept], score[kept]
+        box, logit, keep = self.candidates(raw, group, size, settings.min_score)
+        box, logit = box[0][keep[0]], logit[0][keep[0]]
+        return box[: settings.after_nms], logit[: settings.after_nms].sigmoid()
+
+    def _ranked(self, raw: RawProposals, group: int, size: Tensor, min_score: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The best boxes of a group, as in `candidates`, before suppression, and which of them count at all (B, N)."""
         boxes, logits, start = [], [], 0
         for count in raw.counts:
             best, where = _top(raw.logits[:, group, start : start + count], self.settings.before_nms)
@@ -127,15 +146,7 @@ class ProposalNetwork(nn.Module):
         logit, order = _top(logit, len(raw.counts) * self.settings.before_nms)
         box = box.gather(1, order[..., None].expand(*order.shape, 4))
         usable = (box[..., 2:] - box[..., :2] >= _MIN_SIDE).all(dim=-1) & (logit.sigmoid() >= min_score)
-        # training, too, does without waiting for the GPU to say that nothing changes any more
-        rounds = _ROUNDS if torch.jit.is_tracing() or self.training else 0
-        return box, logit, kept_by_nms(box, self.settings.nms, usable, rounds)
-
-    def select(self, raw: RawProposals, group: int, size: Tensor) -> tuple[Tensor, Tensor]:
-        """The proposals of a group in the one image there is, by falling score: boxes (R, 4) px, scores (R,)."""
-        box, logit, keep = self.candidates(raw, group, size, self.settings.min_score)
-        box, logit = box[0][keep[0]], logit[0][keep[0]]
-        return box[: self.settings.after_nms], logit[: self.settings.after_nms].sigmoid()
+        return box, logit, usable
 
 
 def _top(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

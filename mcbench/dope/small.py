@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mcbench.dope.batch_norm import BatchNorm
+from mcbench.dope.onnx_ops import PaddedConvolution
 
 _EPS = 1e-3
 #: Kernel, stride, expansion, channels, repeats of the stages.
@@ -41,7 +42,13 @@ class Convolution(nn.Module):
         self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.conv(x if self.pad is None else functional.pad(x, self.pad)))
+        if self.pad is None:
+            x = self.conv(x)
+        elif torch.jit.is_tracing():
+            x = PaddedConvolution.apply(x, self.conv.weight, self.pad, self.conv.stride[0], self.conv.groups)
+        else:
+            x = self.conv(functional.pad(x, self.pad))
+        x = self.bn(x)
         return x.clamp(0, 6) if self.act else x
 
     def load(self, weights: Mapping[str, Tensor], conv: str, bn: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import toy_people as toy
 
-from mcbench.dope.augmentation import GREY, PLAIN, AugmentationSettings, augment, mirrored
+from mcbench.dope.augmentation import GREY, PLAIN, AugmentationSettings, Augmented, augment, mirrored
 from mcbench.dope.people import WholeBody
 from mcbench.joints import DOPE13
 
@@ -108,3 +108,20 @@ def test_colour_and_patches_leave_the_joints() -> None:
         assert one.body is not None and other.body is not None
         np.testing.assert_array_equal(one.body.pose2d, other.body.pose2d)
         assert (one.body.confidence <= other.body.confidence).all()
+
+
+def test_views_round_a_part_show_it_at_a_size_to_learn_from() -> None:
+    person = one_person()
+    settings = replace(PLAIN, near=1.0)
+    plain = replace(PLAIN, near=0.0)
+    image = np.zeros((1000, 1600, 3), np.uint8)
+    small = [augment(image, [person], 256, np.random.default_rng(s), plain) for s in range(40)]
+    near = [augment(image, [person], 256, np.random.default_rng(s), settings) for s in range(40)]
+
+    def hands(views: list[Augmented]) -> list[float]:
+        return [part.size for v in views for p in v.people for name, part in p.parts.items() if "hand" in name]
+
+    assert max(hands(small), default=0.0) < 12 < np.median(hands(near)) < 60
+    # never far beyond what the image resolves
+    assert max(hands(near)) <= 1.2 * max(part.size for name, part in person.parts.items() if "hand" in name) + 1e-6
+    assert not augment(image, [], 256, np.random.default_rng(0), settings).people

@@ -62,6 +62,13 @@ def test_onnx_runtime_says_what_torch_says(network: Dope, tmp_path: Path, size: 
             np.testing.assert_allclose(found[same], getattr(expected[kind], field)[same], atol=2e-2)
 
 
+def test_the_graph_has_operators_for_what_would_take_many(network: Dope, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    export_onnx(network, tmp_path / "x.onnx")
+    nodes = [node.op_type for node in onnx.load(tmp_path / "x.onnx").graph.node]
+    assert nodes.count("NonMaxSuppression") == len(KINDS) and "Pad" not in nodes
+
+
 def test_a_saved_network_is_the_same_but_for_its_halves(network: Dope, tmp_path: Path) -> None:
     save_network(tmp_path / "x.pt", network, {"steps": 3})
     assert (tmp_path / "x.pt").stat().st_size < 25e6

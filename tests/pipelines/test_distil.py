@@ -74,16 +74,16 @@ def test_gain_of_distillation() -> None:
 
 def test_sets_that_have_labels_of_one_kind_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What learns from which labels, and which kind is compared on which images."""
-    learnt, scored = {}, []
+    learnt, scored, starts = {}, [], {}
 
-    def train(labels: list[Path], out: Path, *_: object) -> dict:
-        learnt[out.name] = [folder.name for folder in labels]
+    def train(labels: list[Path], out: Path, how: TrainSettings, *_: object) -> dict:
+        learnt[out.name], starts[out.name] = [folder.name for folder in labels], (how.start, how.distillation)
         return {"model": str(out / "model.pt")}
 
     def evaluate(data: list[Path], *_: object, **__: object) -> dict:
         scored.append([folder.name for folder in data])
         none = {kind: {"error_2d": None, "mpjpe_mm": None} for kind in KINDS}
-        return {"methods": [{"name": name, **none} for name in learnt]}
+        return {"methods": [{"name": name, **none} for name in learnt if name != "common"]}
 
     labelled = []
     monkeypatch.setattr(module, "pseudo_label", lambda src, out, how, *_: labelled.append((out.name, how.parts)))
@@ -94,7 +94,9 @@ def test_sets_that_have_labels_of_one_kind_alone(tmp_path: Path, monkeypatch: py
     distil(tmp_path, [], RECIPES["sets"], pairs=1)
     names = ["close_0502", "standard_0201", "standard_0301"]
     of_one = ["close_0502_body", "standard_0201_hand", "standard_0301_face"]
-    assert learnt == {"student": names, "plain_1": of_one}
+    assert learnt == {"common": of_one, "student": names, "plain_1": of_one}
+    common = str(tmp_path / "common" / "model.pt")
+    assert starts == {"common": ("", False), "student": (common, True), "plain_1": (common, False)}
     assert dict(labelled) == {**dict.fromkeys(names, "body,hand,face"), **dict(zip(of_one, KINDS, strict=True))}
     assert scored == [["close_0907", "standard_0908"], ["standard_0908"], ["close_0907"], ["close_0907"]]
 
@@ -105,8 +107,9 @@ def test_nothing_is_scored_that_was_learnt(name: str) -> None:
     assert not {images.clips.seed for images in recipe.learnt} & {images.clips.seed for images in recipe.scored}
     for images in (*recipe.learnt, *recipe.scored):
         images.clips.check()
-    for training in (recipe.training, recipe.further or recipe.training):
-        training.check()
+    for training in (recipe.training, recipe.common, recipe.further):
+        if training is not None:
+            training.check()
 
 
 def test_a_second_training_starts_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
