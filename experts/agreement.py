@@ -41,7 +41,7 @@ _RIGHT_HIPS = 0.03
 _RATHER = 0.25
 #: Beyond this, in stature, readings are no farther apart for what follows from it.
 _FAR = 0.5
-#: Keypoints that are read wrong together with a limb joint.
+#: Keypoints that are read wrong together with a limb joint, and go where it goes.
 _WITH = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
 
 
@@ -65,12 +65,11 @@ def agreed(reading: PersonDetection, opinion: PersonDetection, keypoint_set: str
         scores = float(reading.keypoint_score[joint]), float(opinion.keypoint_score[joint])
         side, _, part = names[joint].partition("_")
         first, second = likely_right(*scores, gap, _RIGHT_HIPS if part == "hip" else _RIGHT)
+        along = [names.index(f"{side}_{name}") for name in _WITH.get(part, ())]
         if second > first + _RATHER:
-            keypoints[joint] = opinion.keypoints[joint]
+            keypoints[[joint, *along]] += opinion.keypoints[joint] - reading.keypoints[joint]
         score[joint] = np.interp(max(first, second), *_SCORE)
-        before = float(np.interp(scores[0], *_BLAZEPOSE))
-        for name in _WITH.get(part, ()):
-            score[names.index(f"{side}_{name}")] *= min(1.0, first / before)
+        score[along] *= min(1.0, first / float(np.interp(scores[0], *_BLAZEPOSE)))
     return replace(reading, keypoints=keypoints, keypoint_score=score)
 
 

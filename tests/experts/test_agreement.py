@@ -70,6 +70,8 @@ def test_what_both_say_is_sure_whatever_the_first_one_thinks() -> None:
 
 def test_a_limb_that_only_the_second_sees_is_where_it_says() -> None:
     person = moved(reading(0.9), "left_ankle", 0.2 * STATURE_PX, 0.4)
+    for name in ("left_heel", "left_foot_index"):
+        person = moved(person, name, 0.2 * STATURE_PX)
     joined = agreed(person, reading(0.8), "blazepose33")
     np.testing.assert_allclose(joined.keypoints, reading().keypoints)
     assert of(joined, "left_heel") < 0.3  # they were read beside the ankle that is no longer believed
