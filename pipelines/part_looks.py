@@ -43,7 +43,7 @@ _MIN_SCORE = 0.25
 _AT_WRIST, _WRIST_SIGMA = 1.0, 0.18
 #: An arm ends where so many views have its wrist with such a score, no farther than this share of the person's box from
 #: where they put it together.
-_SURE_VIEWS, _SURE_SCORE, _SAME_WRIST = 4, 0.9, 0.05
+_SURE_VIEWS, _SURE_SCORE, _SAME_WRIST = 4, 0.7, 0.05
 _HANDS = ("left_hand", "right_hand")
 _OTHER_HAND = dict(zip(_HANDS, _HANDS[::-1], strict=True))
 
