@@ -102,14 +102,8 @@ def look_for_parts(
         _one_owner(here)
     if len(views):
         skeletons = _skeletons(tracked, readings, views)
-        ended = [
-            {
-                name
-                for name in _HANDS
-                if has_second_opinions(source, detector) and _surely_ends(person, name, people, views)
-            }
-            for person in tracked
-        ]
+        sure = _HANDS if has_second_opinions(source, detector) else ()
+        ended = [{name for name in sure if _surely_ends(person, name, people, views)} for person in tracked]
         _adopt(tracked, skeletons, ended, readings, searched_frames(list(people)), views, source, reader, step)
         for frame, image in source.images(list(people)):
             _read_again(frame.index, Pyramid(image), tracked, skeletons, readings, views, reader)

@@ -20,22 +20,16 @@ from mcbench.fitting.expected import expected_keypoints
 from mcbench.joints import joint_set
 from mcbench.pipelines.looking import Looker, People, flatten
 from mcbench.pipelines.second_opinion import second_opinion
-from mcbench.pipelines.track_costs import track_costs
+from mcbench.pipelines.track_costs import GATE, NEW, track_costs
 
 #: Detections that make a person worth looking for in the frames that were searched, and in all of them. Two agree by
 #: chance now and then; but then nothing agrees with them elsewhere.
 _GUESS, _SURE = 2, 3
-#: A detection is a track's up to this cost (`explain`: 0 agrees with the skeleton, 1 does not); below the lesser one,
-#: nothing better is looked for. Good detections of rendered people cost 0.01 to 0.1, other people's more than 0.6.
-_GATE, _GOOD = 0.5, 0.1
-#: New detections must agree this well: looked for at one place, they agree with it more easily than found ones.
-_NEW = 0.36
+#: Below this cost (`track_costs`), nothing better is looked for.
+_GOOD = 0.1
 #: The association's `sigma` and `same_person` for coarse poses: with its usual ones people half hidden are not found,
 #: or several times. Readings go first, by the usual ones, as in coarse tracks left and right are mixed.
 _COARSE_SIGMA, _COARSE_SAME = 0.08, 0.1
-#: Cost of left and right exchanged: worth another look, and worse than a fair reading of the right sides.
-_SWAPPED = 0.2
-_USUAL = AssociationSettings()
 
 
 def second_look(
@@ -80,8 +74,8 @@ def _tracks(people: People, leads: People, views: Views, looker: Looker, min_det
         return tracks
     coarse = replace(settings, sigma=_COARSE_SIGMA, same_person=_COARSE_SAME)
     here = {i: [*people.get(i, []), *leads.get(i, [])] for i in sorted({*people, *leads})}
-    cost = {i: c.min(axis=1, initial=1.0) for i, c in _costs(here, tracks, views, looker, coarse, 0.0).items()}
-    left = {i: [p for p, c in zip(here[i], cost[i], strict=True) if c > _GATE] for i in here}
+    cost = {i: c.min(axis=1, initial=1.0) for i, c in track_costs(here, tracks, views, looker, coarse, 0.0).items()}
+    left = {i: [p for p, c in zip(here[i], cost[i], strict=True) if c > GATE] for i in here}
     return tracks + associate(views, flatten(looker.detector, left), coarse)
 
 
@@ -99,31 +93,20 @@ def _look(people: People, tracks: Sequence[Track], views: Views, looker: Looker,
         def missing(cost: Array, expected: dict[int, Array] = expected) -> list[int]:
             return [track for track in expected if cost[:, track].min(initial=1.0) > _GOOD]
 
-        for track in missing(_costs({index: people[index]}, tracks, views, looker)[index]):
+        for track in missing(track_costs({index: people[index]}, tracks, views, looker)[index]):
             seen[index] += looker.detector.detect(image, [expected[track]], search=False)
         here = people[index] + seen[index]
-        cost = _costs({index: here}, tracks, views, looker)[index]
+        cost = track_costs({index: here}, tracks, views, looker)[index]
         for track in missing(cost):
-            others = [p for p, c in zip(here, cost, strict=True) if c.min() <= _GATE and c.argmin() != track]
+            others = [p for p, c in zip(here, cost, strict=True) if c.min() <= GATE and c.argmin() != track]
             if others:
                 seen[index] += looker.detector.detect(erased(image, others), [expected[track]], search=False)
         looker.step("people, again")
-    costs = _costs(seen, tracks, views, looker)
+    costs = track_costs(seen, tracks, views, looker)
     return {
-        i: [p for p, c in zip(seen[i], costs[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= _NEW]
+        i: [p for p, c in zip(seen[i], costs[i], strict=True) if p.score >= min_score and c.min(initial=1.0) <= NEW]
         for i in seen
     }
-
-
-def _costs(
-    people: People,
-    tracks: Sequence[Track],
-    views: Views,
-    looker: Looker,
-    settings: AssociationSettings = _USUAL,
-    swapped: float = _SWAPPED,
-) -> dict[int, Array]:
-    return track_costs(people, tracks, views, looker.detector, swapped, settings)
 
 
 def _settle(
@@ -133,7 +116,7 @@ def _settle(
 
     candidates : the people and further detections of a frame.
     """
-    cost = _costs(candidates, tracks, views, looker)
+    cost = track_costs(candidates, tracks, views, looker)
     confirmed: People = {}
     others: People = {}
     for i, here in candidates.items():
@@ -153,6 +136,6 @@ def _best(cost: Array) -> list[int]:
     """
     best: dict[int, int] = {}
     for n in np.argsort(cost.min(axis=1, initial=np.inf), kind="stable"):
-        if cost[n].min(initial=np.inf) <= _GATE:
+        if cost[n].min(initial=np.inf) <= GATE:
             best.setdefault(int(cost[n].argmin()), int(n))
     return list(best.values())

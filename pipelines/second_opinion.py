@@ -19,10 +19,8 @@ from mcbench.fitting.association import Track
 from mcbench.fitting.expected import expected_keypoints
 from mcbench.joints import joint_set
 from mcbench.pipelines.looking import Looker, People
-from mcbench.pipelines.track_costs import track_costs
+from mcbench.pipelines.track_costs import GATE, NEW, track_costs
 
-#: A reading shows a track up to this cost (`track_costs`), and one by the second network alone up to this one.
-_SHOWN, _ALONE = 0.5, 0.36
 #: A track that the first network reads in fewer frames is read by nobody alone: it may be of nobody.
 _LEAST_READ = 3
 
@@ -42,8 +40,8 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
         return confirmed
     assert isinstance(detector, TwofoldDetector)
     joints = joint_set(detector.keypoint_set)
-    costs = track_costs(confirmed, tracks, views, detector, 0.0)
-    shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= _SHOWN else -1 for c in costs[i]] for i in confirmed}
+    costs = track_costs(confirmed, tracks, views, looker, swapped=0.0)
+    shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= GATE else -1 for c in costs[i]] for i in confirmed}
     read = np.bincount([track for here in shown.values() for track in here if track >= 0], minlength=len(tracks))
     people: People = {}
     for frame, image in looker.source.images(sorted(confirmed)):
@@ -56,8 +54,8 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
                 here[n] = detector.joined(here[n], opinion)
         for track in (track for track in expected if track not in shown[i] and read[track] >= _LEAST_READ):
             poses = [detector.alone(opinion) for opinion in opinions[track]]
-            cost = track_costs({i: poses}, tracks, views, detector, 0.0)[i]
-            mine = [n for n, c in enumerate(cost) if c.min() <= _ALONE and c.argmin() == track]
+            cost = track_costs({i: poses}, tracks, views, looker, swapped=0.0)[i]
+            mine = [n for n, c in enumerate(cost) if c.min() <= NEW and c.argmin() == track]
             best = min(mine, key=cost[:, track].__getitem__, default=None)
             if best is not None and not looker.is_among(poses[best], here):
                 here.append(poses[best])
