@@ -20,7 +20,7 @@ from mcbench.workspace.stage import Progress
 
 SUMMARY_FORMAT = "mcbench-synth/1"
 #: Raised whenever the same settings would give other clips or another truth.
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)

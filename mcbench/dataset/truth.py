@@ -55,7 +55,7 @@ class SceneTruth:
     hands : (P, 2, 21, 3) left then right, `hand21`, or NaN. hands_px : (F, P, 2) longer side of a visible hand's
         box, px.
     face : (P, 51, 3) landmarks `face_17` to `face_67`, or NaN. face_px : (F, P) longer side of a visible face's box,
-        px.
+        px; 0 where fewer than half of the landmarks are to be seen.
     moved : (F, P, 3) translation of a person relative to the first frame, metres (zero for who stands still).
     info : difficulty, planted failure, seed, statures, …
     """

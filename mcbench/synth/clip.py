@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from mcbench.body.anny_rig import PARTS, AnnyRig
 from mcbench.dataset.truth import SceneTruth
@@ -24,6 +25,8 @@ Array = npt.NDArray[np.float64]
 #: Pictures taken while the shutter is open, where there is motion blur: an odd number, the middle one at the pose.
 _SHUTTER = 3
 _NOISE_TILES = 5
+#: A face is to be seen where so many of its landmarks are: of one that is turned away, a strip of the cheek is not.
+_FACE_SEEN = 0.5
 
 
 def render_clip(
@@ -83,6 +86,7 @@ class _Filmed:
         self.hands_px = np.zeros((frames, people, 2))
         self.face_px = np.zeros((frames, people))
         self.part_of_triangle = _triangle_parts(rig, self.surfaces)
+        self.face_vertices = [cKDTree(p.vertices).query(p.face)[1] for p in scene.people]
         width, height = scene.camera.width, scene.camera.height
         self.noise = [
             (difficulty.noise / 255 * rng.standard_normal((height, width, 1))).astype(np.float32)
@@ -125,7 +129,8 @@ class _Filmed:
         joints, vertices = self.joints + scene.moved[index][:, None], self.vertices + scene.moved[index][:, None]
         visible, within = joints_seen(surfaces_caster(self.surfaces), scene.camera, pose, joints)
         self.joints_visible[index], self.joints_inside[index] = visible, within
-        self.vertex_count += vertices_seen(self.surfaces.blocked, scene.camera, pose, vertices)
+        seen = vertices_seen(self.surfaces.blocked, scene.camera, pose, vertices)
+        self.vertex_count += seen
         for i in range(len(scene.people)):
             mine = picture.person == i
             box = _extent(mine)
@@ -139,7 +144,7 @@ class _Filmed:
                 size = 0 if found is None else max(found[2] - found[0], found[3] - found[1])
                 if kind < 2:
                     self.hands_px[index, i, kind] = size
-                else:
+                elif seen[i, self.face_vertices[i]].mean() >= _FACE_SEEN:
                     self.face_px[index, i] = size
 
 
