@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mcbench.body.model import OPEN_BODY, OPEN_BODY_X, BodyModel, load_body
 from mcbench.errors import InputError
+
+# How long an example takes is the machine's business: timing lives in benchmarks/.
+settings.register_profile("mcbench", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mcbench")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -46,7 +46,6 @@ def test_known_turns() -> None:
     assert np.array_equal(log_so3(np.eye(3)), np.zeros(3))
 
 
-@settings(deadline=None)
 @given(turns())
 def test_exp_is_the_rotation_that_scipy_makes(turn: np.ndarray) -> None:
     rotation = exp_so3(turn)
@@ -54,7 +53,6 @@ def test_exp_is_the_rotation_that_scipy_makes(turn: np.ndarray) -> None:
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), rtol=0, atol=4e-15)
 
 
-@settings(deadline=None)
 @given(turns())
 def test_log_undoes_exp(turn: np.ndarray) -> None:
     back = log_so3(exp_so3(turn))

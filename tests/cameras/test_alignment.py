@@ -16,7 +16,7 @@ def random_similarity(rng: np.random.Generator) -> Similarity:
 
 
 @given(seed=st.integers(0, 2**31), count=st.integers(3, 30), planar=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_recovers_any_similarity(seed, count, planar):
     rng = np.random.default_rng(seed)
     points = rng.normal(0, 2, (count, 3)) * ([1, 1, 0] if planar else [1, 1, 1])
@@ -55,7 +55,7 @@ def test_weight_zero_ignores_an_outlier():
 
 
 @given(arrays(np.float64, 3, elements=st.floats(-3, 3)), st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_collinear_points_are_refused(direction, count):
     line = np.linspace(-1, 1, count)[:, None] * direction
     with pytest.raises(ValueError, match="do not determine"):

@@ -22,7 +22,7 @@ def cloud(seed: int, count: int = 12) -> np.ndarray:
 
 
 @given(seed=st.integers(0, 2**31), count=st.integers(2, 20), scale=st.floats(1e-2, 1e3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_exact_without_noise_in_any_units(seed, count, scale):
     P, points = arc(count), cloud(seed)
     pixels = reprojection(P, points)

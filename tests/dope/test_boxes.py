@@ -46,7 +46,7 @@ def greedy(candidates: torch.Tensor, threshold: float) -> list[int]:
     return kept
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 60), st.sampled_from([0.2, 0.5, 0.7]))
 def test_suppression_is_the_greedy_one(seed: int, count: int, threshold: float) -> None:
     candidates = boxes(seed, count, 40.0)

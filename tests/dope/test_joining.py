@@ -72,7 +72,7 @@ def test_a_face_goes_to_one_head() -> None:
     assert len(join([body(0.0)], [], [face(0.3)])) == 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_no_part_is_used_twice(seed: int) -> None:
     rng = np.random.default_rng(seed)

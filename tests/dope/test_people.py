@@ -33,7 +33,7 @@ def made_part(rng: np.random.Generator, part: str, unknown: float = 0.2) -> Part
     return PartPose(rng.random(), pose2d, pose3d, np.where(lost, 0.0, rng.random(count)), box_round(pose2d))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sets(st.sampled_from(PARTS), min_size=1))
 def test_json_and_back(seed: int, names: set[str]) -> None:
     rng = np.random.default_rng(seed)

@@ -199,7 +199,7 @@ def select(detections: Detections, keep: np.ndarray) -> Detections:
 
 
 @given(seed=st.integers(0, 10_000), log_scale=st.floats(-4, 4))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_the_worlds_units_and_frame_do_not_matter(seed, log_scale):
     scene = video(7, CROWD[:3], count=12)
     rotation = Rotation.random(random_state=seed).as_matrix()

@@ -50,7 +50,7 @@ def test_things_are_told_apart_and_placed() -> None:
         assert group.support == pytest.approx(0.9 * len(group.members))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000))
 def test_false_readings_join_nobody(seed: int) -> None:
     shown = [(v, 0) for v in range(0, 8, 2)] + [(v, -1) for v in range(8)]

@@ -76,7 +76,7 @@ def test_readings_behind_somebody_are_doubted(open_body: BodyModel) -> None:
     assert (occluders.doubt(1, points, in_front) == 1.0).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rows=st.sets(st.integers(0, 5), max_size=2), arms=st.booleans())
 def test_exchanged_limbs_are_turned_back(open_body: BodyModel, rows: set[int], arms: bool) -> None:
     views = arc()

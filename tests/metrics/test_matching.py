@@ -27,7 +27,7 @@ def test_one_more_pair_beats_a_cheaper_total() -> None:
     assert match([[0.0, 0.49], [0.49, 3.0]], 0.5) == [(0, 1), (1, 0)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 4)), elements=st.floats(0, 1)))
 def test_against_all_assignments(cost: np.ndarray) -> None:
     gate = 0.5

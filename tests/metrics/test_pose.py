@@ -115,7 +115,7 @@ def test_unknown_points_of_no_weight_do_not_count() -> None:
     assert np.isnan(mean_distance(points, np.zeros((1, 2, 3)), weights=[0, 0])[0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.floats(0.1, 10),
     st.tuples(*[st.floats(-3, 3)] * 3),
@@ -131,7 +131,7 @@ def test_procrustes_undoes_any_similarity(
     assert (pa_mpjpe(moved, true) < 1e-8).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_procrustes_is_the_least_squares_answer(seed: int) -> None:
     predicted, true = bodies(1, seed)

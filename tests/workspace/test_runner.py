@@ -147,7 +147,7 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path) -> None:
     assert not [p for p in killed.root.rglob(".*") if p.name.startswith((".tmp-", ".old-"))]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(values=st.lists(st.integers(-5, 5), max_size=6), data=st.data())
 def test_counts_always_add_up(tmp_path_factory: pytest.TempPathFactory, values: list[int], data: st.DataObject) -> None:
     made = Workspace.open_or_create(tmp_path_factory.mktemp("ws") / "ws")
