@@ -42,6 +42,34 @@ class PersonDetection:
     mask: np.ndarray
 
 
+@dataclass(frozen=True)
+class Peaks:
+    """Where a network makes keypoints likely in an image, whosever they are: M peaks of its heatmaps.
+
+    Attributes
+    ----------
+    keypoint : (M,) int64, index of the detector's keypoint set. pixels : (M, 2) px. value : (M,) in [0, 1].
+    """
+
+    keypoint: np.ndarray
+    pixels: np.ndarray
+    value: np.ndarray
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a second network reads round a place.
+
+    Attributes
+    ----------
+    people : maybe several, and some who are nobody. Their scores mean what they mean to `joined` and `alone`.
+    peaks : all that its heatmaps show there.
+    """
+
+    people: list[PersonDetection]
+    peaks: Peaks
+
+
 @runtime_checkable
 class Detector(Protocol):
     """Finds the people in an image. Equal input gives equal output.
@@ -90,9 +118,8 @@ class LeadingDetector(Detector, Protocol):
 class TwofoldDetector(Detector, Protocol):
     """A detector with a second network, whose errors are its own."""
 
-    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
-        """What the second network reads round each of the places, keypoints (K, 2) px: maybe several people, and some
-        who are nobody. Its scores mean what they mean to `joined` and `alone`."""
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
+        """What the second network reads round each of the places, keypoints (K, 2) px."""
         ...
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:

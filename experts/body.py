@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mcbench.experts.agreement import agreed, alone
-from mcbench.experts.base import MASK_SIZE, PersonDetection
+from mcbench.experts.base import MASK_SIZE, Opinion, Peaks, PersonDetection
 from mcbench.experts.blazepose import (
     DETECTION,
     LANDMARK_FULL,
@@ -105,10 +105,11 @@ class BlazePoseDetector:
         """See `mcbench.experts.base.LeadingDetector`: the poses that MultiPose sees in tiles, masks empty."""
         return [_lead(pose) for pose in self._multipose.in_tiles(Pyramid(image).whole)]
 
-    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
         """See `mcbench.experts.base.TwofoldDetector`: what MultiPose reads in a square round each place."""
         whole = Pyramid(image).whole
-        return [[_lead(pose) for pose in self._multipose.around(whole, place)] for place in places]
+        seen = [self._multipose.around(whole, place) for place in places]
+        return [Opinion([_lead(pose) for pose in poses], _of_blazepose(peaks)) for poses, peaks in seen]
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
         return agreed(reading, opinion, self.keypoint_set)
@@ -278,6 +279,16 @@ def _lead(pose: Pose) -> PersonDetection:
     score[target] = np.where(pose.keypoint_score[source] > KNOWN, pose.keypoint_score[source], 0.0)
     unknown3d = np.full((len(points), 3), np.nan)
     return PersonDetection(pose.score, pose.box, points, score, unknown3d, np.zeros((MASK_SIZE, MASK_SIZE), np.uint8))
+
+
+def _of_blazepose(peaks: Peaks) -> Peaks:
+    """Peaks of `coco17` by BlazePose's keypoints, those of others left out."""
+    index = np.full(len(COCO17), -1)
+    source, target = np.array(mapping(COCO17.name, BLAZEPOSE33.name)).T
+    index[source] = target
+    keypoint = index[peaks.keypoint]
+    known = keypoint >= 0
+    return Peaks(keypoint[known], peaks.pixels[known], peaks.value[known])
 
 
 def roi_from_keypoints(keypoints: np.ndarray, margin: float = MARGIN) -> Roi | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.schema_py_generated import Model, ModelT
 
 #: One thread: the same sums in the same order on every machine, and scenes are what runs in parallel.
 THREADS = 1
@@ -18,14 +20,18 @@ THREADS = 1
 class LiteRtModel:
     """A model with one image input and float outputs.
 
+    Parameters
+    ----------
+    also : names of tensors inside the model that are outputs, too, after its own.
+
     Attributes
     ----------
     size : side of the square input, px; 1 where the model takes images of any size.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Sequence[str] = ()) -> None:
         with _quiet_native_code():
-            self._interpreter = Interpreter(str(path), num_threads=THREADS)
+            self._interpreter = Interpreter(model_content=_with_outputs(path.read_bytes(), also), num_threads=THREADS)
             self._interpreter.allocate_tensors()
         (details,) = self._interpreter.get_input_details()
         self._input, self._dtype = details["index"], details["dtype"]
@@ -53,6 +59,19 @@ class LiteRtModel:
         self._interpreter.set_tensor(self._input, image.astype(self._dtype)[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+
+def _with_outputs(content: bytes, names: Sequence[str]) -> bytes:
+    """A model's file with further tensors among the outputs."""
+    if not names:
+        return content
+    model = ModelT.InitFromObj(Model.GetRootAs(content, 0))
+    (graph,) = model.subgraphs
+    index = {tensor.name.decode(): i for i, tensor in enumerate(graph.tensors)}
+    graph.outputs = [*graph.outputs, *(index[name] for name in names)]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=content[4:8])
+    return bytes(builder.Output())
 
 
 @contextmanager

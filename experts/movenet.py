@@ -12,6 +12,10 @@ movenet_multipose_lightning any size, sides multiples of 32         0 to 255  th
 
 It gives six people at most. For each there are 17 keypoints (y, x, score) in COCO's order, then the box (ymin, xmin,
 ymax, xmax) and the person's score; the places are shares of the input's sides.
+
+Inside, a heatmap a keypoint tells how likely it is in every cell of 4 px, whosever it is, and an offset (y, x) where in
+the cell. The poses take one place of each heatmap, the likeliest one near where the middle of the body lets expect it;
+what else it shows counts where several views show it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from scipy.ndimage import maximum_filter
 
+from mcbench.experts.base import Peaks
 from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
 from mcbench.experts.litert import LiteRtModel
 from mcbench.experts.weights import weight_path
@@ -36,6 +42,12 @@ LONG_SIDES = (512, 672)
 #: A person counts from this score on.
 MIN_SCORE = 0.1
 _STRIDE = 32
+_HEATMAPS, _OFFSETS = (
+    "Sigmoid_1",
+    "kpt_offset_0/conv2d_9/BiasAdd;kpt_regress_0/conv2d_8/Conv2D;kpt_offset_0/conv2d_9/Conv2D;conv2d_9/bias1",
+)
+#: What a heatmap shows counts from this value on, and so many places of it at most.
+LEAST_HEAT, _MOST_PEAKS = 0.08, 6
 #: Small people and those of a crowd are found in overlapping square tiles: their side as a share of the image's shorter
 #: one, and the size at which they are read, px. On rendered crowds 0.6 of it at 256 px finds as much as twice the work.
 TILE, TILE_SIDE = 0.6, 256
@@ -110,7 +122,7 @@ class MultiPose:
     """
 
     def __init__(self) -> None:
-        self._model = LiteRtModel(weight_path(MULTIPOSE))
+        self._model = LiteRtModel(weight_path(MULTIPOSE), (_HEATMAPS, _OFFSETS))
 
     def __call__(self, image: np.ndarray) -> list[Pose]:
         """The people in an image (height, width, 3) uint8, each once, by falling score."""
@@ -132,24 +144,29 @@ class MultiPose:
             ]
         )
 
-    def around(self, image: np.ndarray, place: np.ndarray) -> list[Pose]:
-        """The people seen in a square round the points `place` (K, 2) px, NaN where unknown."""
+    def around(self, image: np.ndarray, place: np.ndarray) -> tuple[list[Pose], Peaks]:
+        """The people seen in a square round the points `place` (K, 2) px, NaN where unknown, and all that the heatmaps
+        show there, keypoints in the order of `coco17`."""
         low, high = np.nanmin(place, axis=0), np.nanmax(place, axis=0)
         side = math.ceil(AROUND * max(1.0, float((high - low).max())))
         left, top = (int(corner) for corner in np.round((low + high - side) / 2))
         square = image[max(0, top) : max(0, top + side), max(0, left) : max(0, left + side)]
         if square.size == 0:
-            return []
+            return [], Peaks(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
         margins = max(0, -top), max(0, top + side - image.shape[0]), max(0, -left), max(0, left + side - image.shape[1])
         square = cv2.copyMakeBorder(square, *margins, cv2.BORDER_CONSTANT)
-        return [pose.moved(np.array([left, top], np.float64)) for pose in self.read(square, TILE_SIDE)]
+        corner = np.array([left, top], np.float64)
+        letterbox = Letterbox.of(side, side, TILE_SIDE)
+        people, heat, offset = self._model(letterbox.fill(square))
+        peaks = _peaks(heat, offset, letterbox)
+        return [p.moved(corner) for p in _poses(people, letterbox)], replace(peaks, pixels=peaks.pixels + corner)
 
     def read(self, image: np.ndarray, long_side: int) -> list[Pose]:
         """The people seen when the image's longer side is made `long_side` px, a multiple of 32."""
         height, width = image.shape[:2]
         letterbox = Letterbox.of(width, height, long_side)
-        (people,) = self._model(letterbox.fill(image))
-        return [_pose(row.astype(np.float64), letterbox) for row in people if row[-1] >= MIN_SCORE]
+        people, *_ = self._model(letterbox.fill(image))
+        return _poses(people, letterbox)
 
 
 def tile_starts(length: int, side: int) -> list[int]:
@@ -170,6 +187,23 @@ def distinct_poses(poses: Sequence[Pose]) -> list[Pose]:
 def same_pose(a: Pose, b: Pose) -> bool:
     """Whether two poses in one image are one person's."""
     return pose_distance(*(limb_joints(pose.keypoints, COCO17.name) for pose in (a, b))) < SAME
+
+
+def _poses(people: np.ndarray, letterbox: Letterbox) -> list[Pose]:
+    return [_pose(row.astype(np.float64), letterbox) for row in people if row[-1] >= MIN_SCORE]
+
+
+def _peaks(heat: np.ndarray, offset: np.ndarray, letterbox: Letterbox) -> Peaks:
+    """Of heatmaps (H, W, 17) and offsets (H, W, 34), the largest peaks of each."""
+    highest = (heat >= LEAST_HEAT) & (heat == maximum_filter(heat, size=(3, 3, 1)))
+    row, column, keypoint = np.nonzero(highest)
+    value = heat[row, column, keypoint].astype(np.float64)
+    order = np.lexsort((-value, keypoint))
+    rank = np.arange(len(order)) - np.searchsorted(keypoint[order], keypoint[order])
+    chosen = order[rank < _MOST_PEAKS]
+    row, column, keypoint = row[chosen], column[chosen], keypoint[chosen]
+    cells = np.stack([row + offset[row, column, 2 * keypoint], column + offset[row, column, 2 * keypoint + 1]], axis=-1)
+    return Peaks(keypoint, letterbox.to_image(cells / heat.shape[:2]), value[chosen])
 
 
 def _pose(row: np.ndarray, letterbox: Letterbox) -> Pose:

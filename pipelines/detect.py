@@ -185,5 +185,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=15, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=16, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

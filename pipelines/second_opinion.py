@@ -1,8 +1,9 @@
 """The second opinion of `detect`: whom the cameras have confirmed, a second network reads in every frame, too.
 
 What both networks say is sure; what they differ about is doubtful, whatever the scores. Where the first one reads
-nobody, or somebody else, the second one's reading stands alone. In a video, many frames show that: of a few photos,
-the places that the first network reads are worth more than knowing which to doubt.
+nobody, or somebody else, the second one's reading stands alone. And what one reading a view has wrong alike in every
+view, the second one's heatmaps may have right in all of them together (`mcbench.pipelines.votes`). In a video, many
+frames show that: of a few photos, the places that the first network reads are worth more than knowing which to doubt.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import numpy as np
 
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Source
-from mcbench.experts.base import Detector, PersonDetection, TwofoldDetector
+from mcbench.experts.base import Detector, Opinion, Peaks, PersonDetection, TwofoldDetector
 from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track
 from mcbench.fitting.expected import expected_keypoints
 from mcbench.joints import joint_set
 from mcbench.pipelines.looking import Looker, People
 from mcbench.pipelines.track_costs import GATE, NEW, track_costs
+from mcbench.pipelines.votes import as_voted
 
 #: A track that the first network reads in fewer frames is read by nobody alone: it may be of nobody.
 _LEAST_READ = 3
@@ -31,7 +33,8 @@ def has_second_opinions(source: Source, detector: Detector) -> bool:
 
 
 def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, looker: Looker) -> People:
-    """The confirmed people as both networks read them, then those whom the second one alone reads, in every frame.
+    """The confirmed people as both networks read them, then those whom the second one alone reads, in every frame, and
+    as the heatmaps of all frames vote.
 
     Without change in photos, and where the detector has one network.
     """
@@ -44,24 +47,29 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
     shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= GATE else -1 for c in costs[i]] for i in confirmed}
     read = np.bincount([track for here in shown.values() for track in here if track >= 0], minlength=len(tracks))
     people: People = {}
+    peaks: dict[int, list[Peaks]] = {}
     for frame, image in looker.source.images(sorted(confirmed)):
         i, here = frame.index, list(confirmed[frame.index])
         view = views.of_frame(i)
         expected = {} if view is None else expected_keypoints(views, view, tracks, joints)
         opinions = dict(zip(expected, detector.opinions(image, list(expected.values())), strict=True))
         for n, track in enumerate(shown[i]):
-            if (opinion := _of_same(here[n], opinions.get(track, []), detector.keypoint_set)) is not None:
+            if (opinion := _of_same(here[n], _people(opinions.get(track)), detector.keypoint_set)) is not None:
                 here[n] = detector.joined(here[n], opinion)
         for track in (track for track in expected if track not in shown[i] and read[track] >= _LEAST_READ):
-            poses = [detector.alone(opinion) for opinion in opinions[track]]
+            poses = [detector.alone(opinion) for opinion in opinions[track].people]
             cost = track_costs({i: poses}, tracks, views, looker, swapped=0.0)[i]
             mine = [n for n, c in enumerate(cost) if c.min() <= NEW and c.argmin() == track]
             best = min(mine, key=cost[:, track].__getitem__, default=None)
             if best is not None and not looker.is_among(poses[best], here):
                 here.append(poses[best])
-        people[i] = here
+        people[i], peaks[i] = here, [opinion.peaks for opinion in opinions.values()]
         looker.step("people, by a second network")
-    return people
+    return as_voted(people, peaks, views, looker)
+
+
+def _people(opinion: Opinion | None) -> list[PersonDetection]:
+    return [] if opinion is None else opinion.people
 
 
 def _of_same(

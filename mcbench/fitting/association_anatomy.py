@@ -8,7 +8,7 @@ from mcbench.cameras.camera import Array
 from mcbench.joints import JointSet
 
 #: Limbs and their usual lengths in metres; only their ratios matter. Children differ by less than what is tolerated.
-_LIMBS = {
+USUAL_LENGTHS = {
     ("shoulder", "elbow"): 0.28,
     ("elbow", "wrist"): 0.25,
     ("shoulder", "hip"): 0.50,
@@ -20,7 +20,7 @@ _LIMBS = {
 def limb_log_ratios(points: Array, joints: JointSet) -> Array:
     """Logarithms of each known limb's length over its usual one, of keypoints `points` (K, 3) in any units."""
     ratios = []
-    for (upper, lower), usual in _LIMBS.items():
+    for (upper, lower), usual in USUAL_LENGTHS.items():
         for side in ("left_", "right_"):
             ends = (side + upper, side + lower)
             if all(end in joints.joints for end in ends):

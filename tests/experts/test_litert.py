@@ -24,6 +24,19 @@ def test_shapes_and_equal_answers(blazepose: BlazePoseDetector) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_tensors_inside_a_model_can_be_outputs_too(blazepose: BlazePoseDetector) -> None:
+    """A later layer's input is an earlier one's output: after the last sigmoid of MultiPose's heatmaps all is in
+    (0, 1), and its own output is as before."""
+    path = weight_path("movenet_multipose_lightning.tflite")
+    image = np.random.default_rng(0).integers(0, 255, (128, 192, 3), dtype=np.uint8)
+    (alone,) = LiteRtModel(path)(image)
+    people, heat = LiteRtModel(path, ["Sigmoid_1"])(image)
+    np.testing.assert_array_equal(people, alone)
+    assert heat.shape == (32, 48, 17) and heat.min() > 0 and heat.max() < 1
+    with pytest.raises(KeyError):
+        LiteRtModel(path, ["no such tensor"])
+
+
 def test_answers_are_not_overwritten_by_the_next_call(blazepose: BlazePoseDetector) -> None:
     model = LiteRtModel(weight_path("pose_detection.tflite"))
     first = model(np.zeros((224, 224, 3)))[0]

@@ -12,6 +12,7 @@ import pytest
 
 from mcbench.experts.movenet import (
     AROUND,
+    LEAST_HEAT,
     LONG_SIDES,
     MIN_SCORE,
     MULTIPOSE,
@@ -184,17 +185,26 @@ def test_the_square_round_a_place_is_read_at_its_place(
     image = np.random.default_rng(0).integers(1, 255, (300, 500, 3), dtype=np.uint8)
     place = np.array(middle) + np.array([[-30.0, -50.0], [np.nan, np.nan], [30.0, 50.0]])
     squares: list[np.ndarray] = []
+    fill = Letterbox.fill
 
-    def read(square: np.ndarray, long_side: int) -> list[Pose]:
+    def kept(self: Letterbox, square: np.ndarray) -> np.ndarray:
         squares.append(square)
-        return [Pose(0.5, np.zeros((17, 2)), np.ones(17), np.zeros(4))]
+        return fill(self, square)
 
-    monkeypatch.setattr(multipose, "read", read)
-    poses = multipose.around(image, place)
+    def model(filled: np.ndarray) -> list[np.ndarray]:
+        heat = np.zeros((64, 64, 17))
+        heat[0, 0, 3] = 0.5
+        return [np.pad(np.zeros((1, 55)), [(0, 0), (0, 1)], constant_values=0.5), heat, np.zeros((64, 64, 34))]
+
+    monkeypatch.setattr(Letterbox, "fill", kept)
+    monkeypatch.setattr(multipose, "_model", model)
+    poses, peaks = multipose.around(image, place)
     if middle == (900, 900):
-        assert poses == squares == []
+        assert poses == squares == [] and len(peaks.keypoint) == 0
         return
     (square,), (pose,) = squares, poses
+    np.testing.assert_array_equal(peaks.pixels, pose.keypoints[:1])
+    assert peaks.keypoint.tolist() == [3] and peaks.value.tolist() == [0.5]
     side = round(AROUND * 100)
     assert square.shape == (side, side, 3)
     left, top = pose.keypoints[0].astype(int)
@@ -208,4 +218,17 @@ def test_the_square_round_a_place_is_read_at_its_place(
 def test_who_is_seen_in_the_image_is_seen_in_the_square_round_them(multipose: MultiPose, test_data: Path) -> None:
     image = read(test_data / "panoptic_00005514" / "images" / "00_06.jpg")
     for pose in (pose for pose in multipose(image) if pose.score > 0.3):
-        assert any(same_pose(pose, other) for other in multipose.around(image, pose.keypoints))
+        assert any(same_pose(pose, other) for other in multipose.around(image, pose.keypoints)[0])
+
+
+def test_heatmaps_peak_where_poses_have_their_keypoints(multipose: MultiPose, test_data: Path) -> None:
+    image = read(test_data / "panoptic_00005514" / "images" / "00_06.jpg")
+    (place, *_) = multipose(image)
+    poses, peaks = multipose.around(image, place.keypoints)
+    assert (np.bincount(peaks.keypoint, minlength=17) <= 6).all() and peaks.value.min() >= LEAST_HEAT
+    for pose in (pose for pose in poses if pose.score > 0.3):
+        for k in np.flatnonzero(pose.keypoint_score > 0.4):
+            away = np.linalg.norm(peaks.pixels - pose.keypoints[k], axis=1)
+            nearest = np.flatnonzero(peaks.keypoint == k)[away[peaks.keypoint == k].argmin()]
+            assert away[nearest] < 1.0
+            assert peaks.value[nearest] == pytest.approx(pose.keypoint_score[k], abs=0.1)

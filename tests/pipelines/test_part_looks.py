@@ -14,7 +14,7 @@ from mcbench.cameras.camera import transform
 from mcbench.cameras.views import Views
 from mcbench.dataset.cameras_file import SceneCameras
 from mcbench.dataset.source import Frame, Source
-from mcbench.experts.base import PersonDetection
+from mcbench.experts.base import Opinion, PersonDetection
 from mcbench.experts.crops import Pyramid, Roi
 from mcbench.experts.holistic import PARTS
 from mcbench.experts.parts import Part
@@ -115,7 +115,7 @@ class Detector:
 
 
 class Twofold(Detector):
-    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]: ...
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]: ...
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection: ...
 

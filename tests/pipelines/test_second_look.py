@@ -13,13 +13,14 @@ from standing import HEIGHT, WIDTH, arc_of_cameras, seen, standing_person
 
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Frame, Source
-from mcbench.experts.base import PersonDetection, TwofoldDetector
+from mcbench.experts.base import Opinion, Peaks, PersonDetection, TwofoldDetector
 from mcbench.joints import COCO17
 from mcbench.pipelines.looking import Looker, People
 from mcbench.pipelines.second_look import second_look
 
 FRAMES = 8
 CAMERAS = arc_of_cameras(FRAMES)
+NO_PEAKS = Peaks(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
 ANN, BOB = standing_person(-0.6, 0.0), standing_person(0.6, 0.3)
 
 
@@ -259,9 +260,10 @@ class Twofold(Leading):
         super().__init__(there, leading or {i: [] for i in range(FRAMES)})
         self.second = second
 
-    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[list[PersonDetection]]:
+    def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
         here = self.second[int(image[0, 0, 0])]
-        return [[one for one in here if np.abs(one.keypoints - place).mean() < 60] for place in places]
+        near = [[one for one in here if np.abs(one.keypoints - place).mean() < 60] for place in places]
+        return [Opinion(people, NO_PEAKS) for people in near]
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
         return replace(reading, score=1.0)

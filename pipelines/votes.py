@@ -1,0 +1,232 @@
+"""What detectors read wrong in most views, read as all views together have it.
+
+A detector that takes somebody's back for the front has left and right exchanged in every view, and an arm that it only
+guesses at it puts anywhere. Geometry does not tell: readings agree, or agree as badly elsewhere. But heatmaps of the
+second network tell sides apart a little in each view, and show the right place of a limb among others; over many views
+both add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from mcbench.cameras.camera import Array, transform
+from mcbench.cameras.views import Views
+from mcbench.experts.base import Peaks, PersonDetection, TwofoldDetector
+from mcbench.experts.duplicates import LIMBS
+from mcbench.fitting.association import Track, associate
+from mcbench.fitting.association_anatomy import limb_log_ratios
+from mcbench.fitting.expected import image_points
+from mcbench.fitting.keypoint_model import STATURE
+from mcbench.fitting.limb_votes import Sightings, how_seen, vote_on_limb
+from mcbench.joints import JointSet, joint_set
+from mcbench.pipelines.looking import Looker, People, flatten
+
+IntArray = npt.NDArray[np.int64]
+
+#: Left and right are exchanged where that makes limb joints so much likelier (the logarithm, in the mean): of 65
+#: rendered people who are read the right way round nobody gains anything, of four who are not three do.
+_EXCHANGED = 0.05
+#: Keypoints of a face, by their names.
+_OF_FACE = ("nose", "eye", "mouth")
+#: A limb goes where the views see it if they see it well there (the logarithms of how likely both joints are, in the
+#: mean), and so much better than where it is: of rendered people's limbs that are where they should be few gain as
+#: much, of those that are wrong most do.
+_SEEN, _GAIN = -4.0, 0.8
+#: ... but not onto another limb, of the other side or of somebody else, whose place tempts most: both joints nearer to
+#: its joints than this, metres.
+_OTHER_M = 0.15
+#: A keypoint is read at a place within this share of stature of it; a reading of such a score is somebody's for sure.
+_AT, _SURE = 0.05, 0.5
+_LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+_SIDES = ("left", "right")
+#: What is read wrong together with the end of a limb, and goes where it goes.
+_BEYOND = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
+
+
+def as_voted(people: People, peaks: Mapping[int, Sequence[Peaks]], views: Views, looker: Looker) -> People:
+    """The people with the sides that all views together give them, then with limbs read where all views see them.
+
+    In each view such a limb's keypoints stay where they are at the projection, or are read at the peak that is there;
+    where there is none, they are not seen.
+
+    Parameters
+    ----------
+    peaks : of each frame, what the second network's heatmaps show.
+    """
+    people = _with_sides(people, _Scene.of(people, peaks, views, looker))
+    return _with_limbs(people, _Scene.of(people, peaks, views, looker), peaks, looker)
+
+
+def _with_sides(people: People, scene: _Scene) -> People:
+    """Left and right exchanged of those whom all views together see so."""
+    changed = {i: list(here) for i, here in people.items()}
+    rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    for track in scene.tracks:
+        if scene.exchanged(track) - scene.exchanged(track, False) > _EXCHANGED:
+            for row in track.rows:
+                frame, n = rows[row]
+                changed[frame][n] = _other_way_round(changed[frame][n], scene.joints)
+    return changed
+
+
+def _other_way_round(person: PersonDetection, joints: JointSet) -> PersonDetection:
+    """A detection with left and right exchanged; what was taken for the face is none, or hides it."""
+    order = list(joints.flip)
+    score = person.keypoint_score[order]
+    score[[k for k, name in enumerate(joints.joints) if any(part in name for part in _OF_FACE)]] = 0.0
+    return replace(
+        person, keypoints=person.keypoints[order], keypoint_score=score, keypoints3d=person.keypoints3d[order]
+    )
+
+
+def _with_limbs(people: People, scene: _Scene, peaks: Mapping[int, Sequence[Peaks]], looker: Looker) -> People:
+    """Limbs read where all views together see them."""
+    detector, views = looker.detector, scene.views
+    assert isinstance(detector, TwofoldDetector)
+    changed = {i: list(here) for i, here in people.items()}
+    rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    for track in scene.tracks:
+        for limb, ends in scene.voted(track).items():
+            sizes = scene.stature_px(ends.mean(0), scene.unit(track))
+            for row, flipped in zip(track.rows, track.flipped, strict=True):
+                frame, n = rows[row]
+                view = views.of_frame(frame)
+                if view is not None:
+                    there = image_points(views.cameras[view], transform(views.cam_from_world[view], ends))
+                    changed[frame][n] = _read_at(
+                        changed[frame][n], limb, bool(flipped), there, _AT * sizes[view], peaks[frame], detector
+                    )
+    return changed
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Who is read where in a scene, and what the heatmaps show of each keypoint.
+
+    Attributes
+    ----------
+    view : (N,) of each detection, -1 without one. pixels : (N, K, 2) undistorted px. score : (N, K).
+    """
+
+    views: Views
+    joints: JointSet
+    tracks: list[Track]
+    view: IntArray
+    pixels: Array
+    score: Array
+    shown: list[Sightings]
+
+    @classmethod
+    def of(cls, people: People, peaks: Mapping[int, Sequence[Peaks]], views: Views, looker: Looker) -> _Scene:
+        detections = flatten(looker.detector, people)
+        joints, view = joint_set(looker.detector.keypoint_set), views.of_frames(detections.frame)
+        pixels = np.full(detections.keypoints.shape, np.nan)
+        pixels[view >= 0] = views.undistort_each(view[view >= 0], detections.keypoints[view >= 0])
+        parts = [
+            (one.keypoint, Sightings(np.full(len(one.keypoint), at), views.undistort(at, one.pixels), one.value))
+            for frame, here in peaks.items()
+            if (at := views.of_frame(frame)) is not None
+            for one in here
+        ]
+        keypoint = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in parts)])
+        everything = Sightings.joined([Sightings.none(), *(part for _, part in parts)])
+        shown = [everything.select(keypoint == k) for k in range(len(joints.joints))]
+        tracks = associate(views, detections)
+        return cls(views, joints, tracks, view, pixels, detections.keypoint_score.astype(np.float64), shown)
+
+    def unit(self, track: Track) -> float:
+        """The world's units for a metre of someone of usual proportions; NaN where no limb is known."""
+        ratios = limb_log_ratios(track.points, self.joints)
+        return float(np.exp(np.median(ratios))) if len(ratios) else np.nan
+
+    def stature_px(self, point: Array, unit: float) -> Array:
+        """Height of a person as if standing at a point (3,), in each view (F,), px."""
+        focal = np.sqrt(self.views.K[:, 0, 0] * self.views.K[:, 1, 1])
+        return np.asarray(focal * STATURE * unit / np.maximum(self.views.depth(point), 1e-9))
+
+    def exchanged(self, track: Track, sides: bool = True) -> float:
+        """How well all views see a track's limb joints, the `sides` of the heatmaps exchanged or not: the mean over
+        joints and views of the log of how likely they are; 0 without any."""
+        unit, seen = self.unit(track), []
+        for k in (self.joints.index(name) for name in LIMBS):
+            if np.isfinite(track.points[k]).all():
+                shown = self.shown[self.joints.flip[k] if sides else k]
+                seen.append(float(how_seen(self.views, shown, track.points[k : k + 1], unit)[0]))
+        return float(np.mean(seen)) if seen else 0.0
+
+    def voted(self, track: Track) -> dict[tuple[str, str, str], Array]:
+        """Of a track's limbs that go elsewhere, their names with the side, the places (2, 3) of lower joint and end."""
+        voted, unit = {}, self.unit(track)
+        for upper, lower, end in _LIMBS:
+            for side, other in (_SIDES, _SIDES[::-1]):
+                start, *now = (self.joints.index(f"{side}_{name}") for name in (upper, lower, end))
+                if not np.isfinite(track.points[start]).all():
+                    continue
+                radius = _AT * self.stature_px(track.points[start], unit)
+                seen = [Sightings.joined([self._free(k, track, radius), self._read(k, track)]) for k in now]
+                bones = (upper, lower), (lower, end)
+                vote = vote_on_limb(self.views, seen, bones, track.points[start], track.points[now], unit)
+                if vote is None or vote.seen < _SEEN or vote.gain < _GAIN:
+                    continue
+                beside = [self.joints.index(f"{other}_{name}") for name in (lower, end)]
+                taken = [track.points[beside]]
+                taken += [one.points[ends] for one in self.tracks if one is not track for ends in (now, beside)]
+                if not (np.linalg.norm(vote.ends - taken, axis=-1) < _OTHER_M * unit).all(axis=1).any():
+                    voted[f"{side}_{upper}", f"{side}_{lower}", f"{side}_{end}"] = vote.ends
+        return voted
+
+    def _free(self, keypoint: int, track: Track, radius: Array) -> Sightings:
+        """What is shown of a keypoint without what is surely somebody else's: what is within a radius (F,) px of a sure
+        reading of theirs, be it of the other side."""
+        shown = self.shown[keypoint]
+        free = np.ones(len(shown.view), dtype=bool)
+        rows = np.concatenate([np.zeros(0, np.int64), *(one.rows for one in self.tracks if one is not track)])
+        for k in (keypoint, self.joints.flip[keypoint]):
+            theirs = rows[(self.view[rows] >= 0) & (self.score[rows, k] >= _SURE)]
+            away = np.linalg.norm(shown.pixels[:, None] - self.pixels[theirs, k], axis=-1)
+            free &= ~((shown.view[:, None] == self.view[theirs]) & (away < radius[shown.view][:, None])).any(axis=1)
+        return shown.select(free)
+
+    def _read(self, keypoint: int, track: Track) -> Sightings:
+        """The readings of a track's keypoint, the person's own left and right."""
+        k = np.where(track.flipped, self.joints.flip[keypoint], keypoint)
+        read = Sightings(self.view[track.rows], self.pixels[track.rows, k], self.score[track.rows, k])
+        return read.select(np.asarray(np.isfinite(read.pixels).all(axis=1)))
+
+
+def _read_at(
+    person: PersonDetection,
+    limb: tuple[str, str, str],
+    flipped: bool,
+    there: Array,
+    radius: float,
+    peaks: Sequence[Peaks],
+    detector: TwofoldDetector,
+) -> PersonDetection:
+    """A detection with a limb's lower joint and end read within a radius, px, of the places `there` (2, 2) px."""
+    names = joint_set(detector.keypoint_set)
+    keypoints, score, heat = person.keypoints.copy(), person.keypoint_score.copy(), np.zeros(len(names))
+    moved = []
+    for name, place in zip(limb[1:], there, strict=True):
+        own = names.index(name)
+        k = names.flip[own] if flipped else own
+        if np.linalg.norm(keypoints[k] - place) < radius:
+            continue
+        at = place
+        for one in peaks:
+            near = np.flatnonzero((one.keypoint == own) & (np.linalg.norm(one.pixels - place, axis=1) < radius))
+            if len(near) and one.value[near].max() > heat[k]:
+                best = near[one.value[near].argmax()]
+                at, heat[k] = one.pixels[best], one.value[best]
+        side, _, part = names.joints[k].partition("_")
+        beyond = [names.index(n) for other in _BEYOND.get(part, ()) if (n := f"{side}_{other}") in names.joints]
+        keypoints[beyond] += at - keypoints[k]
+        keypoints[k] = at
+        moved += [k, *beyond]
+    score[moved] = detector.alone(replace(person, keypoint_score=heat)).keypoint_score[moved]
+    return replace(person, keypoints=keypoints, keypoint_score=score)
