@@ -30,8 +30,10 @@ class LiteRtModel:
     """
 
     def __init__(self, path: Path, also: Sequence[str] = ()) -> None:
+        # a file is mapped into memory, which processes share
+        model = {"model_content": _with_outputs(path.read_bytes(), also)} if also else {"model_path": str(path)}
         with _quiet_native_code():
-            self._interpreter = Interpreter(model_content=_with_outputs(path.read_bytes(), also), num_threads=THREADS)
+            self._interpreter = Interpreter(**model, num_threads=THREADS)
             self._interpreter.allocate_tensors()
         (details,) = self._interpreter.get_input_details()
         self._input, self._dtype = details["index"], details["dtype"]
@@ -63,8 +65,6 @@ class LiteRtModel:
 
 def _with_outputs(content: bytes, names: Sequence[str]) -> bytes:
     """A model's file with further tensors among the outputs."""
-    if not names:
-        return content
     model = ModelT.InitFromObj(Model.GetRootAs(content, 0))
     (graph,) = model.subgraphs
     index = {tensor.name.decode(): i for i, tensor in enumerate(graph.tensors)}

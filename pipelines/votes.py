@@ -67,7 +67,7 @@ def _with_sides(people: People, scene: _Scene) -> People:
     changed = {i: list(here) for i, here in people.items()}
     rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
     for track in scene.tracks:
-        if scene.exchanged(track) - scene.exchanged(track, False) > _EXCHANGED:
+        if scene.seen(track, exchanged=True) - scene.seen(track, exchanged=False) > _EXCHANGED:
             for row in track.rows:
                 frame, n = rows[row]
                 changed[frame][n] = _other_way_round(changed[frame][n], scene.joints)
@@ -149,15 +149,15 @@ class _Scene:
         focal = np.sqrt(self.views.K[:, 0, 0] * self.views.K[:, 1, 1])
         return np.asarray(focal * STATURE * unit / np.maximum(self.views.depth(point), 1e-9))
 
-    def exchanged(self, track: Track, sides: bool = True) -> float:
-        """How well all views see a track's limb joints, the `sides` of the heatmaps exchanged or not: the mean over
-        joints and views of the log of how likely they are; 0 without any."""
-        unit, seen = self.unit(track), []
+    def seen(self, track: Track, exchanged: bool) -> float:
+        """How well all views see a track's limb joints, with left and right exchanged or not: the mean over joints and
+        views of the log of how likely they are; 0 without any."""
+        unit, found = self.unit(track), []
         for k in (self.joints.index(name) for name in LIMBS):
             if np.isfinite(track.points[k]).all():
-                shown = self.shown[self.joints.flip[k] if sides else k]
-                seen.append(float(how_seen(self.views, shown, track.points[k : k + 1], unit)[0]))
-        return float(np.mean(seen)) if seen else 0.0
+                shown = self.shown[self.joints.flip[k] if exchanged else k]
+                found.append(float(how_seen(self.views, shown, track.points[k : k + 1], unit)[0]))
+        return float(np.mean(found)) if found else 0.0
 
     def voted(self, track: Track) -> dict[tuple[str, str, str], Array]:
         """Of a track's limbs that go elsewhere, their names with the side, the places (2, 3) of lower joint and end."""
