@@ -80,7 +80,7 @@ class BlazePoseDetector:
     """
 
     name = "blazepose"
-    version = f"mediapipe-{MEDIAPIPE.version}/7"
+    version = f"mediapipe-{MEDIAPIPE.version}/8"
     keypoint_set = BLAZEPOSE33.name
 
     def __init__(self) -> None:

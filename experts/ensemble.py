@@ -26,7 +26,7 @@ from mcbench.experts.weights import package_of, weight_digest
 from mcbench.joints import BLAZEPOSE33, DOPE13, mapping
 
 #: Raised whenever the same image would give other people.
-VERSION = 2
+VERSION = 3
 #: Bodies of a lower score are left out.
 MIN_BODY = 0.4
 _MODELS = {

@@ -91,6 +91,20 @@ def test_3d_is_an_adults_and_turned_as_the_face(faces: list[Part]) -> None:
     assert man[36, 2] > man[45, 2] + 0.02
 
 
+@pytest.mark.parametrize("gain", [0.2, 0.1])
+def test_small_faces_in_the_shade_are_read(
+    photo: np.ndarray, faces: list[Part], landmark: FaceLandmark, gain: float
+) -> None:
+    """All three, at half their size, in a bright picture."""
+    dark = cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    for face in faces:
+        left, top, right, bottom = np.round(face.box / 2 + [-8, -8, 8, 8]).astype(int).clip(0)
+        dark[top:bottom, left:right] = np.round(gain * dark[top:bottom, left:right] + 10)
+    for points in (face.keypoints / 2 for face in faces):
+        found = landmark.look(Pyramid(dark), landmark.region(points))
+        assert found.score > 0.9 and distance(found, points) < 0.06
+
+
 def test_agrees_with_labels(test_data: Path, landmark: FaceLandmark, blazepose: BlazePoseDetector) -> None:
     """Two small faces that people labelled, in the regions that the bodies tell: off by a twentieth of their size."""
     folder = test_data / "coco_wholebody"
