@@ -14,7 +14,7 @@ import numpy as np
 
 from mcbench.cameras.views import Views
 from mcbench.dataset.source import Source
-from mcbench.experts.base import Detector, Opinion, Peaks, PersonDetection, TwofoldDetector
+from mcbench.experts.base import Detector, Opinion, PersonDetection, TwofoldDetector
 from mcbench.experts.duplicates import SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track
 from mcbench.fitting.expected import expected_keypoints
@@ -47,7 +47,7 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
     shown = {i: [int(c.argmin()) if c.min(initial=np.inf) <= GATE else -1 for c in costs[i]] for i in confirmed}
     read = np.bincount([track for here in shown.values() for track in here if track >= 0], minlength=len(tracks))
     people: People = {}
-    peaks: dict[int, list[Peaks]] = {}
+    everything: dict[int, list[Opinion]] = {}
     for frame, image in looker.source.images(sorted(confirmed)):
         i, here = frame.index, list(confirmed[frame.index])
         view = views.of_frame(i)
@@ -63,9 +63,9 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
             best = min(mine, key=cost[:, track].__getitem__, default=None)
             if best is not None and not looker.is_among(poses[best], here):
                 here.append(poses[best])
-        people[i], peaks[i] = here, [opinion.peaks for opinion in opinions.values()]
+        people[i], everything[i] = here, list(opinions.values())
         looker.step("people, by a second network")
-    return as_voted(people, peaks, views, looker)
+    return as_voted(people, everything, views, looker)
 
 
 def _people(opinion: Opinion | None) -> list[PersonDetection]:

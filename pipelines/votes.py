@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from mcbench.cameras.camera import Array, transform
 from mcbench.cameras.views import Views
-from mcbench.experts.base import Peaks, PersonDetection, TwofoldDetector
-from mcbench.experts.duplicates import LIMBS
+from mcbench.experts.base import Opinion, Peaks, PersonDetection, TwofoldDetector
+from mcbench.experts.duplicates import LIMBS, SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track, associate
 from mcbench.fitting.association_anatomy import limb_log_ratios
 from mcbench.fitting.expected import image_points
@@ -40,15 +40,16 @@ _SEEN, _GAIN = -4.0, 0.8
 #: ... but not onto another limb, of the other side or of somebody else, whose place tempts most: both joints nearer to
 #: its joints than this, metres.
 _OTHER_M = 0.15
-#: A keypoint is read at a place within this share of stature of it; a reading of such a score is somebody's for sure.
-_AT, _SURE = 0.05, 0.5
+#: A keypoint is read at a place within this share of stature of it. A reading of such a score is somebody's for sure,
+#: and so is a keypoint of such a score that the second network counts to somebody.
+_AT, _SURE, _GROUPED = 0.05, 0.5, 0.3
 _LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 _SIDES = ("left", "right")
 #: What is read wrong together with the end of a limb, and goes where it goes.
 _BEYOND = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
 
 
-def as_voted(people: People, peaks: Mapping[int, Sequence[Peaks]], views: Views, looker: Looker) -> People:
+def as_voted(people: People, opinions: Mapping[int, Sequence[Opinion]], views: Views, looker: Looker) -> People:
     """The people with the sides that all views together give them, then with limbs read where all views see them.
 
     In each view such a limb's keypoints stay where they are at the projection, or are read at the peak that is there;
@@ -56,10 +57,10 @@ def as_voted(people: People, peaks: Mapping[int, Sequence[Peaks]], views: Views,
 
     Parameters
     ----------
-    peaks : of each frame, what the second network's heatmaps show.
+    opinions : of each frame, what the second network reads round everybody who is expected there.
     """
-    people = _with_sides(people, _Scene.of(people, peaks, views, looker))
-    return _with_limbs(people, _Scene.of(people, peaks, views, looker), peaks, looker)
+    people = _with_sides(people, _Scene.of(people, opinions, views, looker))
+    return _with_limbs(people, _Scene.of(people, opinions, views, looker), opinions, looker)
 
 
 def _with_sides(people: People, scene: _Scene) -> People:
@@ -84,24 +85,41 @@ def _other_way_round(person: PersonDetection, joints: JointSet) -> PersonDetecti
     )
 
 
-def _with_limbs(people: People, scene: _Scene, peaks: Mapping[int, Sequence[Peaks]], looker: Looker) -> People:
+def _with_limbs(people: People, scene: _Scene, opinions: Mapping[int, Sequence[Opinion]], looker: Looker) -> People:
     """Limbs read where all views together see them."""
     detector, views = looker.detector, scene.views
     assert isinstance(detector, TwofoldDetector)
     changed = {i: list(here) for i, here in people.items()}
     rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
-    for track in scene.tracks:
-        for limb, ends in scene.voted(track).items():
+    for number, track in enumerate(scene.tracks):
+        for limb, ends in scene.voted(number).items():
             sizes = scene.stature_px(ends.mean(0), scene.unit(track))
             for row, flipped in zip(track.rows, track.flipped, strict=True):
                 frame, n = rows[row]
                 view = views.of_frame(frame)
                 if view is not None:
                     there = image_points(views.cameras[view], transform(views.cam_from_world[view], ends))
+                    peaks = [opinion.peaks for opinion in opinions[frame]]
                     changed[frame][n] = _read_at(
-                        changed[frame][n], limb, bool(flipped), there, _AT * sizes[view], peaks[frame], detector
+                        changed[frame][n], limb, bool(flipped), there, _AT * sizes[view], peaks, detector
                     )
     return changed
+
+
+@dataclass(frozen=True)
+class _Claims:
+    """Keypoints in the images that are surely somebody's.
+
+    Attributes
+    ----------
+    view : (C,). owner : (C,) the track that they are of, -1 for somebody else. pixels : (C, K, 2) undistorted px.
+    sure : (C, K) which of them are sure.
+    """
+
+    view: IntArray
+    owner: IntArray
+    pixels: Array
+    sure: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,7 @@ class _Scene:
     Attributes
     ----------
     view : (N,) of each detection, -1 without one. pixels : (N, K, 2) undistorted px. score : (N, K).
+    shown : of each keypoint.
     """
 
     views: Views
@@ -120,24 +139,33 @@ class _Scene:
     pixels: Array
     score: Array
     shown: list[Sightings]
+    claims: _Claims
 
     @classmethod
-    def of(cls, people: People, peaks: Mapping[int, Sequence[Peaks]], views: Views, looker: Looker) -> _Scene:
+    def of(cls, people: People, opinions: Mapping[int, Sequence[Opinion]], views: Views, looker: Looker) -> _Scene:
         detections = flatten(looker.detector, people)
         joints, view = joint_set(looker.detector.keypoint_set), views.of_frames(detections.frame)
         pixels = np.full(detections.keypoints.shape, np.nan)
         pixels[view >= 0] = views.undistort_each(view[view >= 0], detections.keypoints[view >= 0])
-        parts = [
-            (one.keypoint, Sightings(np.full(len(one.keypoint), at), views.undistort(at, one.pixels), one.value))
-            for frame, here in peaks.items()
-            if (at := views.of_frame(frame)) is not None
-            for one in here
-        ]
-        keypoint = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in parts)])
-        everything = Sightings.joined([Sightings.none(), *(part for _, part in parts)])
-        shown = [everything.select(keypoint == k) for k in range(len(joints.joints))]
+        score = detections.keypoint_score.astype(np.float64)
         tracks = associate(views, detections)
-        return cls(views, joints, tracks, view, pixels, detections.keypoint_score.astype(np.float64), shown)
+        posed = [(at, one) for i, here in opinions.items() if (at := views.of_frame(i)) is not None for one in here]
+        parts = [
+            Sightings(np.full(len(one.peaks.keypoint), at), views.undistort(at, one.peaks.pixels), one.peaks.value)
+            for at, one in posed
+        ]
+        keypoint = np.concatenate([np.zeros(0, np.int64), *(one.peaks.keypoint for _, one in posed)])
+        everything = Sightings.joined([Sightings.none(), *parts])
+        shown = [everything.select(keypoint == k) for k in range(len(joints.joints))]
+        owner, order = np.full(len(detections), -1), np.tile(np.arange(len(shown)), (len(detections), 1))
+        for number, track in enumerate(tracks):
+            owner[track.rows] = number
+            order[track.rows[track.flipped]] = joints.flip
+        known = np.flatnonzero((owner >= 0) & (view >= 0))
+        place = known[:, None], order[known]
+        read = _Claims(view[known], owner[known], pixels[place], score[place] >= _SURE)
+        claims = _joined(read, _claims_of_poses(posed, tracks, views, joints))
+        return cls(views, joints, tracks, view, pixels, score, shown, claims)
 
     def unit(self, track: Track) -> float:
         """The world's units for a metre of someone of usual proportions; NaN where no limb is known."""
@@ -159,8 +187,9 @@ class _Scene:
                 found.append(float(how_seen(self.views, shown, track.points[k : k + 1], unit)[0]))
         return float(np.mean(found)) if found else 0.0
 
-    def voted(self, track: Track) -> dict[tuple[str, str, str], Array]:
+    def voted(self, number: int) -> dict[tuple[str, str, str], Array]:
         """Of a track's limbs that go elsewhere, their names with the side, the places (2, 3) of lower joint and end."""
+        track = self.tracks[number]
         voted, unit = {}, self.unit(track)
         for upper, lower, end in _LIMBS:
             for side, other in (_SIDES, _SIDES[::-1]):
@@ -168,7 +197,7 @@ class _Scene:
                 if not np.isfinite(track.points[start]).all():
                     continue
                 radius = _AT * self.stature_px(track.points[start], unit)
-                seen = [Sightings.joined([self._free(k, track, radius), self._read(k, track)]) for k in now]
+                seen = [Sightings.joined([self._free(k, number, radius), self._read(k, track)]) for k in now]
                 bones = (upper, lower), (lower, end)
                 vote = vote_on_limb(self.views, seen, bones, track.points[start], track.points[now], unit)
                 if vote is None or vote.seen < _SEEN or vote.gain < _GAIN:
@@ -180,16 +209,15 @@ class _Scene:
                     voted[f"{side}_{upper}", f"{side}_{lower}", f"{side}_{end}"] = vote.ends
         return voted
 
-    def _free(self, keypoint: int, track: Track, radius: Array) -> Sightings:
-        """What is shown of a keypoint without what is surely somebody else's: what is within a radius (F,) px of a sure
-        reading of theirs, be it of the other side."""
-        shown = self.shown[keypoint]
+    def _free(self, keypoint: int, number: int, radius: Array) -> Sightings:
+        """What is shown of a track's keypoint without what is surely another one: within a radius (F,) px of somebody
+        else's, or of the track's own on the other side."""
+        shown, claims = self.shown[keypoint], self.claims
         free = np.ones(len(shown.view), dtype=bool)
-        rows = np.concatenate([np.zeros(0, np.int64), *(one.rows for one in self.tracks if one is not track)])
         for k in (keypoint, self.joints.flip[keypoint]):
-            theirs = rows[(self.view[rows] >= 0) & (self.score[rows, k] >= _SURE)]
-            away = np.linalg.norm(shown.pixels[:, None] - self.pixels[theirs, k], axis=-1)
-            free &= ~((shown.view[:, None] == self.view[theirs]) & (away < radius[shown.view][:, None])).any(axis=1)
+            others = np.flatnonzero(((claims.owner != number) | (k != keypoint)) & claims.sure[:, k])
+            away = np.linalg.norm(shown.pixels[:, None] - claims.pixels[others, k], axis=-1)
+            free &= ~((shown.view[:, None] == claims.view[others]) & (away < radius[shown.view][:, None])).any(axis=1)
         return shown.select(free)
 
     def _read(self, keypoint: int, track: Track) -> Sightings:
@@ -197,6 +225,41 @@ class _Scene:
         k = np.where(track.flipped, self.joints.flip[keypoint], keypoint)
         read = Sightings(self.view[track.rows], self.pixels[track.rows, k], self.score[track.rows, k])
         return read.select(np.asarray(np.isfinite(read.pixels).all(axis=1)))
+
+
+def _claims_of_poses(
+    posed: Sequence[tuple[int, Opinion]], tracks: Sequence[Track], views: Views, joints: JointSet
+) -> _Claims:
+    """What poses of the second network claim for those whose they are: the network groups keypoints by the body.
+
+    posed : opinions and their views.
+    """
+    view, owner, pixels, sure = [], [], [], []
+    expected: dict[int, list[Array]] = {}
+    for at, opinion in posed:
+        if at not in expected:
+            in_camera = (transform(views.cam_from_world[at], track.points) for track in tracks)
+            expected[at] = [limb_joints(image_points(views.cameras[at], c), joints.name) for c in in_camera]
+        for pose in opinion.people:
+            limbs = limb_joints(pose.keypoints, joints.name)
+            away = [pose_distance(limbs, other) for other in expected[at]]
+            mine = min(range(len(away)), key=away.__getitem__, default=-1)
+            view.append(at)
+            owner.append(mine if mine >= 0 and away[mine] < SAME else -1)
+            pixels.append(views.undistort(at, pose.keypoints))
+            sure.append(pose.keypoint_score >= _GROUPED)
+    count = len(joints.joints)
+    return _Claims(
+        np.array(view, np.int64),
+        np.array(owner, np.int64),
+        np.array(pixels).reshape(-1, count, 2),
+        np.array(sure, bool).reshape(-1, count),
+    )
+
+
+def _joined(first: _Claims, second: _Claims) -> _Claims:
+    names = ("view", "owner", "pixels", "sure")
+    return _Claims(*(np.concatenate([getattr(one, name) for one in (first, second)]) for name in names))
 
 
 def _read_at(

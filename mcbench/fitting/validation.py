@@ -28,8 +28,8 @@ _LIMB_OF = np.array([0, 1, 0, 1, 2, 3, 2, 3])
 _OUTLINE_SHOWN = 0.55
 #: People of a scene from whom on there is a usual share of outlines shown.
 _USUAL_PEOPLE = 2
-#: Fewer readings of a joint are not asked.
-_MIN_READINGS = 8
+#: Fewer readings of a joint are not asked. Where so many of all agree, limbs are surely where they are read.
+_MIN_READINGS, _SURELY_READ = 8, 0.9
 #: What is read in so many of a person's detections is seen; of fewer, some are guesses at what is hidden.
 _MOST = 0.5
 
@@ -81,8 +81,15 @@ class ValidateSettings:
             "outline (off_outline)."
         },
     )
+    min_read_leg_outline: float = field(
+        default=0.48,
+        metadata={
+            "help": "The same of someone whose limbs are surely read where they are fitted (limb_agreement of 0.9 or "
+            "more): clothes may have the colours of what is behind them (off_outline)."
+        },
+    )
     min_arm_outline: float = field(
-        default=0.35,
+        default=0.25,
         metadata={
             "help": "The same of the worse arm, of which much may be before the body, of those whose hand is not known "
             "(off_outline)."
@@ -163,6 +170,8 @@ def _checks(
     lost_arms = outlines[:2][np.isnan(people.hands[person]).all(axis=(1, 2)) & ~unknown[:2]]
     arm, leg = (worst_limb(part, measured.get("outline_share")) for part in (lost_arms, outlines[2:]))
     s = settings
+    surely_read = agreement is not None and agreement >= _SURELY_READ
+    least_leg = s.min_read_leg_outline if surely_read else s.min_leg_outline
     return (
         Check("views", float(len(rows)), float(s.min_views), "min", "few_views"),
         Check("residual_share", residual, s.max_residual, "max", "high_residual"),
@@ -170,7 +179,7 @@ def _checks(
         Check("limb_agreement", agreement, s.min_limb_agreement, "min", "high_residual"),
         Check("outline", outline, s.min_outline, "min", "off_outline"),
         Check("arm_outline", arm, s.min_arm_outline, "min", "off_outline"),
-        Check("leg_outline", leg, s.min_leg_outline, "min", "off_outline"),
+        Check("leg_outline", leg, least_leg, "min", "off_outline"),
         Check("angle_deg", angle, s.min_angle_deg, "min", "low_parallax"),
         Check("shape_sd", float(np.abs(people.betas[person]).max()), s.max_shape, "max", "implausible_shape"),
         Check("stature_m", stature, s.min_stature_m, "min", "implausible_shape"),

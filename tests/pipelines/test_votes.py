@@ -51,7 +51,7 @@ def reading(keypoints: np.ndarray, doubtful: Sequence[int] = ()) -> PersonDetect
     return PersonDetection(0.9, box, keypoints, score, np.zeros((17, 3)), np.zeros((0, 0), np.uint8))
 
 
-def peaks_of(points: np.ndarray, frame: int, values: dict[int, float]) -> Peaks:
+def peaks_of(points: np.ndarray, frame: int, values: dict[int, float]) -> Opinion:
     """Peaks at some keypoints, and weaker ones at the other joints of Ann's, whom nobody takes to be the other way
     round."""
     keypoint = np.arange(5, 17)
@@ -59,7 +59,7 @@ def peaks_of(points: np.ndarray, frame: int, values: dict[int, float]) -> Peaks:
     value[[ELBOW, WRIST]] = 0.0
     for k, likely in values.items():
         pixels[k], value[k] = seen(CAMERAS, points, frame)[k], likely
-    return Peaks(keypoint, pixels[keypoint], value[keypoint])
+    return Opinion([], Peaks(keypoint, pixels[keypoint], value[keypoint]))
 
 
 def wrongly_read() -> People:
@@ -130,20 +130,35 @@ def test_who_is_seen_the_other_way_round_in_every_view_is_turned_round() -> None
     order = list(COCO17.flip)
     people: People = {i: [reading(seen(CAMERAS, ANN, i)), reading(seen(CAMERAS, BOB, i))] for i in range(FRAMES)}
     unsure = np.random.default_rng(0)
-    peaks: dict[int, list[Peaks]] = {}
+    peaks: dict[int, list[Opinion]] = {}
     for i in range(FRAMES):
         peaks[i] = []
         for points, right in ((ANN, 0.8), (BOB[order], 0.6)):
             # each view has a joint on both sides, and its own one likelier in most views
             at = seen(CAMERAS, points, i)[5:]
             value = np.clip(unsure.normal(right, 0.2, 12), 0, 1)
-            peaks[i] += [Peaks(np.arange(5, 17), at, value), Peaks(np.array(order)[5:], at, 1 - value)]
+            both = Peaks(np.arange(5, 17), at, value), Peaks(np.array(order)[5:], at, 1 - value)
+            peaks[i] += [Opinion([], one) for one in both]
     found = as_voted(people, peaks, VIEWS, LOOKER)
     for i in range(FRAMES):
         ann, bob = found[i]
         assert ann is people[i][0]
         np.testing.assert_array_equal(bob.keypoints, people[i][1].keypoints[order])
         np.testing.assert_array_equal(bob.keypoint_score, [*[0.0] * 3, *[1.0] * 14])
+
+
+def test_an_arm_is_not_put_on_the_arm_of_somebody_whom_the_second_network_alone_reads() -> None:
+    """The same arm in the same heatmaps, which is Ann's unless the network counts it to a person beside her."""
+    people = wrongly_read()
+    beside = BOB - BOB[COCO17.index("right_wrist")] + RAISED[WRIST]
+    beside[[ELBOW, WRIST]] = RAISED[[ELBOW, WRIST]]
+    for others in (False, True):
+        opinions: dict[int, list[Opinion]] = {}
+        for i in range(FRAMES):
+            alone = peaks_of(RAISED, i, {ELBOW: 0.6, WRIST: 0.6})
+            opinions[i] = [replace(alone, people=[reading(seen(CAMERAS, beside, i))] if others else [])]
+        found = as_voted(people, opinions, VIEWS, LOOKER)
+        assert all((found[i][0] is people[i][0]) is others for i in range(FRAMES))
 
 
 def test_without_peaks_or_people_nothing_changes() -> None:
