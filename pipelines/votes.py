@@ -59,19 +59,19 @@ def as_voted(people: People, opinions: Mapping[int, Sequence[Opinion]], views: V
     ----------
     opinions : of each frame, what the second network reads round everybody who is expected there.
     """
-    people = _with_sides(people, _Scene.of(people, opinions, views, looker))
-    return _with_limbs(people, _Scene.of(people, opinions, views, looker), opinions, looker)
+    scene = _Scene.of(people, opinions, views, looker)
+    if turned := [track for track in scene.tracks if scene.is_exchanged(track)]:
+        people = _turned_round(people, turned, scene.joints)
+        scene = _Scene.of(people, opinions, views, looker)
+    return _with_limbs(people, scene, opinions, looker)
 
 
-def _with_sides(people: People, scene: _Scene) -> People:
-    """Left and right exchanged of those whom all views together see so."""
+def _turned_round(people: People, tracks: Sequence[Track], joints: JointSet) -> People:
+    """Left and right of some tracks exchanged."""
     changed = {i: list(here) for i, here in people.items()}
     rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
-    for track in scene.tracks:
-        if scene.seen(track, exchanged=True) - scene.seen(track, exchanged=False) > _EXCHANGED:
-            for row in track.rows:
-                frame, n = rows[row]
-                changed[frame][n] = _other_way_round(changed[frame][n], scene.joints)
+    for frame, n in (rows[row] for track in tracks for row in track.rows):
+        changed[frame][n] = _other_way_round(changed[frame][n], joints)
     return changed
 
 
@@ -149,13 +149,12 @@ class _Scene:
         pixels[view >= 0] = views.undistort_each(view[view >= 0], detections.keypoints[view >= 0])
         score = detections.keypoint_score.astype(np.float64)
         tracks = associate(views, detections)
-        posed = [(at, one) for i, here in opinions.items() if (at := views.of_frame(i)) is not None for one in here]
-        parts = [
-            Sightings(np.full(len(one.peaks.keypoint), at), views.undistort(at, one.peaks.pixels), one.peaks.value)
-            for at, one in posed
-        ]
+        posed = [(v, one) for i, here in opinions.items() if (v := views.of_frame(i)) is not None for one in here]
         keypoint = np.concatenate([np.zeros(0, np.int64), *(one.peaks.keypoint for _, one in posed)])
-        everything = Sightings.joined([Sightings.none(), *parts])
+        at = np.concatenate([np.zeros(0, np.int64), *(np.full(len(one.peaks.keypoint), v) for v, one in posed)])
+        places = np.concatenate([np.zeros((0, 2)), *(one.peaks.pixels for _, one in posed)])
+        value = np.concatenate([np.zeros(0), *(one.peaks.value for _, one in posed)])
+        everything = Sightings(at, views.undistort_each(at, places), value)
         shown = [everything.select(keypoint == k) for k in range(len(joints.joints))]
         owner, order = np.full(len(detections), -1), np.tile(np.arange(len(shown)), (len(detections), 1))
         for number, track in enumerate(tracks):
@@ -177,7 +176,11 @@ class _Scene:
         focal = np.sqrt(self.views.K[:, 0, 0] * self.views.K[:, 1, 1])
         return np.asarray(focal * STATURE * unit / np.maximum(self.views.depth(point), 1e-9))
 
-    def seen(self, track: Track, exchanged: bool) -> float:
+    def is_exchanged(self, track: Track) -> bool:
+        """Whether all views together see a track's left as the right."""
+        return self._seen(track, exchanged=True) - self._seen(track, exchanged=False) > _EXCHANGED
+
+    def _seen(self, track: Track, exchanged: bool) -> float:
         """How well all views see a track's limb joints, with left and right exchanged or not: the mean over joints and
         views of the log of how likely they are; 0 without any."""
         unit, found = self.unit(track), []
@@ -215,9 +218,12 @@ class _Scene:
         shown, claims = self.shown[keypoint], self.claims
         free = np.ones(len(shown.view), dtype=bool)
         for k in (keypoint, self.joints.flip[keypoint]):
-            others = np.flatnonzero(((claims.owner != number) | (k != keypoint)) & claims.sure[:, k])
-            away = np.linalg.norm(shown.pixels[:, None] - claims.pixels[others, k], axis=-1)
-            free &= ~((shown.view[:, None] == claims.view[others]) & (away < radius[shown.view][:, None])).any(axis=1)
+            another = ((claims.owner != number) | (k != keypoint)) & claims.sure[:, k]
+            for view in range(len(self.views)):
+                here = np.flatnonzero(shown.view == view)
+                others = claims.pixels[another & (claims.view == view), k]
+                away = np.linalg.norm(shown.pixels[here, None] - others, axis=-1)
+                free[here] &= ~(away < radius[view]).any(axis=1)
         return shown.select(free)
 
     def _read(self, keypoint: int, track: Track) -> Sightings:
@@ -234,7 +240,7 @@ def _claims_of_poses(
 
     posed : opinions and their views.
     """
-    view, owner, pixels, sure = [], [], [], []
+    view, owner, poses = [], [], []
     expected: dict[int, list[Array]] = {}
     for at, opinion in posed:
         if at not in expected:
@@ -246,15 +252,12 @@ def _claims_of_poses(
             mine = min(range(len(away)), key=away.__getitem__, default=-1)
             view.append(at)
             owner.append(mine if mine >= 0 and away[mine] < SAME else -1)
-            pixels.append(views.undistort(at, pose.keypoints))
-            sure.append(pose.keypoint_score >= _GROUPED)
+            poses.append(pose)
     count = len(joints.joints)
-    return _Claims(
-        np.array(view, np.int64),
-        np.array(owner, np.int64),
-        np.array(pixels).reshape(-1, count, 2),
-        np.array(sure, bool).reshape(-1, count),
-    )
+    views_of = np.array(view, np.int64)
+    pixels = np.array([pose.keypoints for pose in poses]).reshape(-1, count, 2)
+    sure = np.array([pose.keypoint_score >= _GROUPED for pose in poses], bool).reshape(-1, count)
+    return _Claims(views_of, np.array(owner, np.int64), views.undistort_each(views_of, pixels), sure)
 
 
 def _joined(first: _Claims, second: _Claims) -> _Claims:
