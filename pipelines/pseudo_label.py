@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mcbench.dataset.locks import lock
 from mcbench.dataset.media_source import photo_source, video_source
 from mcbench.dataset.source import Frame, Source
 from mcbench.dataset.truth import SceneTruth
+from mcbench.dope.close_ups import close_ups
 from mcbench.dope.people import KINDS, PARTS, WholeBody, kind_of, only
 from mcbench.dope.repair import OUTCOMES, repaired
 from mcbench.dope.truth_labels import TruthLabels
@@ -54,7 +55,14 @@ class LabelSettings:
             "the experts."
         },
     )
-    shard_size: int = field(default=64, metadata={"help": "Images a shard at most."})
+    around: str = field(
+        default="",
+        metadata={
+            "help": "A kind of part, of those looked for: write close-ups, squares round each that has 48 px or more, "
+            "as published sets of hands show them. Empty: whole images."
+        },
+    )
+    shard_size: int = field(default=64, metadata={"help": "Images a shard at most, before close-ups are cut."})
     jobs: int = field(default=1, metadata={"help": "Processes that work at a time."})
 
     def __post_init__(self) -> None:
@@ -63,6 +71,8 @@ class LabelSettings:
                 raise UsageError(f"--{name.replace('_', '-')} must be 1 or more, is {getattr(self, name)}")
         if not self.kinds or not self.kinds <= set(KINDS):
             raise UsageError(f"--parts must name some of {','.join(KINDS)}, is {self.parts!r}")
+        if self.around and self.around not in self.kinds:
+            raise UsageError(f"--around must be one of {','.join(sorted(self.kinds))}, is {self.around!r}")
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -71,7 +81,8 @@ class LabelSettings:
     def keyed(self) -> dict[str, Any]:
         """The settings that can change a label or its place."""
         by = "truth" if self.truth else "experts"
-        return {"every": self.every, "parts": sorted(self.kinds), "shard_size": self.shard_size, "labels": by}
+        keyed = {"every": self.every, "parts": sorted(self.kinds), "shard_size": self.shard_size, "labels": by}
+        return {**keyed, "around": self.around} if self.around else keyed
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,7 @@ class _Shard:
     unit: _Unit
     frames: tuple[int, ...]
     kinds: frozenset[str]
+    around: str
 
 
 def pseudo_label(
@@ -266,7 +278,7 @@ def _plan(units: Sequence[_Unit], out: Path, settings: LabelSettings) -> list[_S
     for unit in units:
         for first in range(0, len(unit.frames), settings.shard_size):
             frames = unit.frames[first : first + settings.shard_size]
-            shards.append(_Shard(out / shard_name(len(shards)), unit, frames, settings.kinds))
+            shards.append(_Shard(out / shard_name(len(shards)), unit, frames, settings.kinds, settings.around))
     return shards
 
 
@@ -292,7 +304,7 @@ def _label_shard(shard: _Shard, progress: Progress) -> McbenchError | None:
     try:
         labeller = _Labeller(shard)
         images = shard.unit.source.images(shard.frames)
-        write_shard(shard.path, (labeller.label(frame, image) for frame, image in images))
+        write_shard(shard.path, (made for frame, image in images for made in labeller.label(frame, image)))
     except (McbenchError, OSError, ValueError) as error:
         return known_error(error)
     return None
@@ -308,17 +320,19 @@ class _Labeller:
     """Labels the images of a shard."""
 
     def __init__(self, shard: _Shard) -> None:
-        self._unit, self._kinds = shard.unit, shard.kinds
+        self._unit, self._kinds, self._around = shard.unit, shard.kinds, shard.around
         scene, truth = shard.unit.scene, shard.unit.truth
         self._truth = None if truth is None else SceneTruth.load(truth)
         self._of_truth = None if truth is None else TruthLabels(load_body())
         self._fit = None if scene is None else FitLabels(FinishedScene(scene))
 
-    def label(self, frame: Frame, image: Any) -> tuple[Labelled, dict[str, Any]]:
+    def label(self, frame: Frame, image: Any) -> Iterator[tuple[Labelled, dict[str, Any]]]:
+        """The image, or its close-ups, and what else their records tell."""
         people, counts = self._people(frame, image)
         key = f"{self._unit.key}_{Path(frame.name).stem if frame.time_s is None else frame.name}".replace(".", "_")
         info = {"file": frame.name, "source": self._unit.name, "against_fit": dict(sorted(counts.items()))}
-        return Labelled(image, people, self._kinds, f"{key}_{frame.index:06d}"), info
+        whole = Labelled(image, people, self._kinds, f"{key}_{frame.index:06d}")
+        yield from ((made, info) for made in (close_ups(whole, self._around) if self._around else [whole]))
 
     def _people(self, frame: Frame, image: Any) -> tuple[list[WholeBody], Counter[str]]:
         """The people in an image, and what became of the experts' against the fit."""

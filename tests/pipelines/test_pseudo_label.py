@@ -107,6 +107,24 @@ def test_rendered_clips_are_labelled_by_their_truth(rendered: Path, open_body: B
     assert error.value.reason == "no_truth"
 
 
+def test_close_ups(test_data: Path, tmp_path: Path) -> None:
+    """Round each face that is large enough, and of the same images whatever else is labelled in them."""
+    photo = test_data / "in_the_wild" / "COCO_val2014_000000000241.jpg"
+    whole = pseudo_label([photo], tmp_path / "whole", LabelSettings(parts="body,face"))
+    pseudo_label([photo], tmp_path / "both", LabelSettings(parts="body,face", around="face"))
+    alone = pseudo_label([photo], tmp_path / "alone", LabelSettings(parts="face", around="face"))
+    assert whole["counts"]["images"] == 1 and "around" not in whole["settings"]
+    assert alone["settings"]["around"] == "face" and alone["counts"]["body"] == 0
+    pairs = list(zip(read(tmp_path / "both"), read(tmp_path / "alone"), strict=True))
+    assert pairs
+    for both, one in pairs:
+        np.testing.assert_array_equal(both.image, one.image)
+        assert both.image.shape[0] == both.image.shape[1] < 480
+        assert one.labelled == {"face"} and both.labelled == {"body", "face"}
+    with pytest.raises(UsageError, match="--around"):
+        LabelSettings(parts="body", around="hand")
+
+
 def test_nothing_to_label(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     for source, reason in ((tmp_path / "none", "no_media"), (tmp_path / "gone.mp4", "missing_file")):
