@@ -226,6 +226,8 @@ class _Run:
         self.frozen = [layer.requires_grad_(False) for layer in backbone.first(settings.frozen)]
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings.weight_decay), lr=settings.learning_rate)
         self.step = 0
+        #: What was said when the last step had been made.
+        self.summary: dict[str, Any] | None = None if state is None else state.get("summary")
         if state is not None:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -271,7 +273,7 @@ class _Run:
                 if self.step % settings.save_every == 0 and self.step < settings.steps:
                     self._save()
         seconds = time.perf_counter() - began
-        summary = {
+        summary = self.summary = self.summary or {
             "steps": self.step,
             "images": len(self.images),
             "loss": terms["loss"],
@@ -354,6 +356,7 @@ class _Run:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "summary": self.summary,
         }
         write_bytes(self.out / STATE, torch_bytes(state))
 

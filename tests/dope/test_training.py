@@ -52,12 +52,12 @@ def test_goes_on_where_it_stopped_to_the_same_network(tmp_path: Path) -> None:
 
 def test_a_finished_or_another_training_is_not_overwritten(tmp_path: Path) -> None:
     short = TrainSettings(**{**QUICK.__dict__, "steps": 1})
-    train(images(2), tmp_path, short)
+    done = train(images(2), tmp_path, short)
     with pytest.raises(UsageError, match="--resume"):
         train(images(2), tmp_path, short)
     with pytest.raises(UsageError, match="other settings"):
         train(images(2), tmp_path, QUICK, resume=True)
-    assert train(images(2), tmp_path, short, resume=True)["steps"] == 1
+    assert train(images(2), tmp_path, short, resume=True) == done  # nothing is left to do, and the same is said
     assert load_network(tmp_path / MODEL).config.max_size == QUICK.side
     train(images(2), tmp_path, replace(short, look=160), resume=True)  # how it is used later does not change a training
     config = load_network(tmp_path / MODEL).config
