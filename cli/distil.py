@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from mcbench.cli.common import Output, common_options, table
+from mcbench.cli.common import Output, common_options, counted, table
 from mcbench.cli.eval_dope import tables
-from mcbench.dope.training import Step
 from mcbench.pipelines.distil import RECIPES, distil
 
 
@@ -22,8 +21,8 @@ from mcbench.pipelines.distil import RECIPES, distil
     type=click.Choice(list(RECIPES)),
     default="small",
     show_default=True,
-    help="small: the network that comes along. short: some minutes of training. sets: "
-    "for --pairs, sets of images that have labels of one kind of part alone. toy: shows that it runs.",
+    help="small: the network that comes along. short: some minutes of training. sets: for --pairs, sets of images that "
+    "have labels of one kind of part alone; an hour and a half. toy: shows that it runs.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of one training. [default: the recipe's, or two]")
 @click.option(
@@ -48,20 +47,14 @@ def command(
       mcbench distil out --recipe toy
       mcbench distil out photos
       mcbench distil out --recipe toy --steps 100 --pairs 3
+      mcbench distil out --recipe sets --pairs 3
     """
     made = RECIPES[recipe]
     if steps is not None:
         common = None if made.common is None else replace(made.common, steps=steps)
         made = replace(made, training=replace(made.training, steps=steps), common=common, further=None)
-    most = max(how.steps for how in (made.training, made.common, made.further) if how is not None)
-    with output.stage_progress("distil", most) as (progress, _):
-
-        def on_step(step: Step) -> None:
-            progress(step.step, most, f"loss {step.terms['loss']:.3f}")
-
-        document = distil(
-            out, photos, made, pairs, jobs or len(os.sched_getaffinity(0)), progress=progress, on_step=on_step
-        )
+    with output.stage_progress("distil", 1) as (progress, _):
+        document = distil(out, photos, made, pairs, jobs or len(os.sched_getaffinity(0)), progress)
     trained = document["training"]["student"]
     shown = [
         *tables(document["evaluation"]),
@@ -69,12 +62,12 @@ def command(
     ]
     if document["distillation"] is not None:
         rows = [
-            [kind, error, *(_number(one[key]) for key in ("with", "without", "lower_by"))]
-            for kind, errors in document["distillation"].items()
-            for error, one in errors.items()
+            [kind, number, *(_number(one[key]) for key in ("with", "without", "lower_by"))]
+            for kind, numbers in document["distillation"].items()
+            for number, one in numbers.items()
         ]
-        title = f"distillation, means of {pairs} seeds"
-        shown += ["", table(title, "part", "error", "with", "without", "lower by", rows=rows)]
+        title = f"distillation, on images like those without labels of the part; means of {counted(pairs, 'seed')}"
+        shown += ["", table(title, "part", "number", "with", "without", "lower by", rows=rows)]
     output.result(document, *shown)
     return 0
 

@@ -6,7 +6,7 @@ already is not done again, so a run that was stopped goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -34,11 +34,14 @@ class Images:
     ----------
     labelled : the kinds of parts that images like these have labels of, where each set of images has some alone, as
         published data sets have: what a network without distillation learns from them. Empty: one kind an image, drawn.
+    around : a kind of part round which close-ups are cut from the frames, as published sets of hands show them. Empty:
+        whole frames.
     """
 
     clips: SynthSettings
     every: int
     labelled: tuple[str, ...] = ()
+    around: str = ""
 
     @property
     def name(self) -> str:
@@ -84,16 +87,27 @@ RECIPES = {
     "sets": Recipe(
         (
             Images(SynthSettings(130, None, 2, seed=502, difficulty="close"), 2, ("body",)),
-            Images(SynthSettings(12, None, 48, seed=201, difficulty="standard"), 5, ("hand",)),
+            Images(SynthSettings(64, None, 2, seed=505, difficulty="close"), 2, ("hand",), around="hand"),
             Images(SynthSettings(12, None, 48, seed=301, difficulty="standard"), 5, ("face",)),
         ),
         (
-            Images(SynthSettings(12, None, 2, seed=907, difficulty="close"), 2, ("body",)),
-            Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2, ("hand", "face")),
+            Images(SynthSettings(40, None, 2, seed=907, difficulty="close"), 2, ("body",)),
+            Images(SynthSettings(12, None, 2, seed=908, difficulty="standard"), 2, ("face",)),
         ),
-        TrainSettings(steps=150, batch=6, side=256, look=448, learning_rate=1.5e-3, ema=0.97, frozen=2, seed=1),
+        TrainSettings(
+            steps=600, batch=6, side=256, look=448, learning_rate=1.5e-3, ema=0.97, frozen=2, seed=1, save_every=50
+        ),
         common=TrainSettings(
-            steps=400, batch=6, side=256, look=448, learning_rate=2e-3, ema=0.98, frozen=2, seed=9, distillation=False
+            steps=400,
+            batch=6,
+            side=256,
+            look=448,
+            learning_rate=2e-3,
+            ema=0.98,
+            frozen=2,
+            seed=9,
+            distillation=False,
+            save_every=50,
         ),
     ),
     "small": Recipe(
@@ -121,8 +135,8 @@ RECIPES = {
 }  # fmt: skip
 
 GRAPH = "model.onnx"
-#: What errors are compared in.
-_ERRORS = ("error_2d", "mpjpe_mm")
+#: What networks are compared in: errors, and how many parts they find, which stands beside them.
+_COMPARED = ("recall", "error_2d", "mpjpe_mm")
 
 
 def distil(
@@ -132,7 +146,6 @@ def distil(
     pairs: int = 0,
     jobs: int = 1,
     progress: Progress = no_progress,
-    on_step: Callable[[Step], None] = lambda step: None,
 ) -> dict[str, Any]:
     """Make a network; returns what training and evaluation say.
 
@@ -149,13 +162,13 @@ def distil(
     UsageError : `out` is a file or holds labels or a training of something else.
     InputError, McbenchError : as `synth`, `pseudo_label`, `train_dope`, `export_onnx` and `eval_dope`.
     """
-    out = Path(out)
+    out = Path(out).resolve()  # a training remembers where it started from
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
     labels, partial = [], []
     for images in recipe.learnt:
         rendered, folder = _rendered(out, images, jobs, progress), out / "labels" / images.name
-        by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"))
+        by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"), around=images.around)
         pseudo_label([rendered / "clips"], folder, by_truth, progress)
         labels.append(folder)
         if pairs and images.labelled:
@@ -168,8 +181,11 @@ def distil(
         labels.append(photographed)
         partial.append(photographed)
 
-    def trained_by(name: str, how: TrainSettings) -> dict[str, Any]:
-        return train_dope(labels if how.distillation else partial, out / name, how, True, on_step)
+    def trained_by(name: str, how: TrainSettings, again: Sequence[Path] = ()) -> dict[str, Any]:
+        def on_step(step: Step) -> None:
+            progress(step.step, how.steps, f"{name}, loss {step.terms['loss']:.3f}")
+
+        return train_dope([*(labels if how.distillation else partial), *again], out / name, how, True, on_step)
 
     training = recipe.training
     if pairs and recipe.common is not None:
@@ -186,7 +202,7 @@ def distil(
     if recipe.further is not None:
         further = replace(recipe.further, start=str(trained[first]["model"]))
         again = [labels[-1]] * (recipe.photos - 1) if photos else []
-        trained["student"] = train_dope([*labels, *again], out / "student", further, True, on_step)
+        trained["student"] = trained_by("student", further, again)
     export_onnx(load_network(Path(trained["student"]["model"])), out / GRAPH)
     scored = [_rendered(out, images, jobs, progress) for images in recipe.scored]
     networks = {name: made["model"] for name, made in trained.items()} | {"student": str(out / GRAPH)}
@@ -214,8 +230,8 @@ def _rendered(out: Path, images: Images, jobs: int, progress: Progress) -> Path:
 
 
 def distillation_gain(evaluated: Mapping[str, Any], distilled: Mapping[str, bool]) -> dict[str, dict[str, Any]]:
-    """Errors with distillation and without, by kind of part: means over the networks, and by how much the first is
-    lower, as a share of the second.
+    """Recall and errors with distillation and without, by kind of part: of each network, means over them, and by how
+    much the error is lower with it, as a share of that without.
 
     Parameters
     ----------
@@ -226,13 +242,13 @@ def distillation_gain(evaluated: Mapping[str, Any], distilled: Mapping[str, bool
     for kind in KINDS:
         rows = {row["name"]: row for row in evaluated[kind]["methods"]}
         gains[kind] = {}
-        for error in _ERRORS:
-            values: dict[bool, list[float | None]] = {True: [], False: []}
-            for name, is_so in distilled.items():
-                values[is_so].append(rows[name][kind][error])
-            with_it, without = _mean(values[True]), _mean(values[False])
-            lower = 1 - with_it / without if with_it is not None and without else None
-            gains[kind][error] = {"with": with_it, "without": without, "lower_by": lower}
+        for number in _COMPARED:
+            each = {name: rows[name][kind][number] for name in distilled}
+            with_it, without = (
+                _mean([each[name] for name, so in distilled.items() if so is it]) for it in (True, False)
+            )
+            lower = 1 - with_it / without if number != "recall" and with_it is not None and without else None
+            gains[kind][number] = {"with": with_it, "without": without, "lower_by": lower, "networks": each}
     return gains
 
 

@@ -59,12 +59,16 @@ def test_some_minutes_of_training_find_people_in_scenes_not_learnt(
 
 def test_gain_of_distillation() -> None:
     def row(name: str, error: float | None) -> dict:
-        return {"name": name, **{kind: {"error_2d": 0.5, "mpjpe_mm": error} for kind in KINDS}}
+        return {"name": name, **{kind: {"recall": 0.5, "error_2d": 0.5, "mpjpe_mm": error} for kind in KINDS}}
 
     evaluated = {"methods": [row("experts", 1.0), row("a", 60.0), row("b", 80.0), row("c", 100.0)]}
     gain = distillation_gain(dict.fromkeys(KINDS, evaluated), {"a": True, "b": True, "c": False})
-    assert gain["hand"]["mpjpe_mm"] == {"with": 70.0, "without": 100.0, "lower_by": pytest.approx(0.3)}
+    assert gain["hand"]["mpjpe_mm"] == {
+        **{"with": 70.0, "without": 100.0, "lower_by": pytest.approx(0.3)},
+        "networks": {"a": 60.0, "b": 80.0, "c": 100.0},
+    }
     assert gain["body"]["error_2d"]["lower_by"] == 0
+    assert gain["body"]["recall"]["with"] == 0.5 and gain["body"]["recall"]["lower_by"] is None
     unknown = {"methods": [row("a", None), row("c", 100.0)]}
     assert (
         distillation_gain(dict.fromkeys(KINDS, unknown), {"a": True, "c": False})["face"]["mpjpe_mm"]["lower_by"]
@@ -82,23 +86,30 @@ def test_sets_that_have_labels_of_one_kind_alone(tmp_path: Path, monkeypatch: py
 
     def evaluate(data: list[Path], *_: object, **__: object) -> dict:
         scored.append([folder.name for folder in data])
-        none = {kind: {"error_2d": None, "mpjpe_mm": None} for kind in KINDS}
+        none = {kind: dict.fromkeys(("recall", "error_2d", "mpjpe_mm")) for kind in KINDS}
         return {"methods": [{"name": name, **none} for name in learnt if name != "common"]}
 
     labelled = []
-    monkeypatch.setattr(module, "pseudo_label", lambda src, out, how, *_: labelled.append((out.name, how.parts)))
+    monkeypatch.setattr(
+        module, "pseudo_label", lambda src, out, how, *_: labelled.append((out.name, (how.parts, how.around)))
+    )
     monkeypatch.setattr(module, "train_dope", train)
     monkeypatch.setattr(module, "eval_dope", evaluate)
     for name in ("synth", "export_onnx", "load_network", "method"):
         monkeypatch.setattr(module, name, lambda *_, **__: None)
     distil(tmp_path, [], RECIPES["sets"], pairs=1)
-    names = ["close_0502", "standard_0201", "standard_0301"]
-    of_one = ["close_0502_body", "standard_0201_hand", "standard_0301_face"]
+    names = ["close_0502", "close_0505", "standard_0301"]
+    of_one = ["close_0502_body", "close_0505_hand", "standard_0301_face"]
     assert learnt == {"common": of_one, "student": names, "plain_1": of_one}
     common = str(tmp_path / "common" / "model.pt")
     assert starts == {"common": ("", False), "student": (common, True), "plain_1": (common, False)}
-    assert dict(labelled) == {**dict.fromkeys(names, "body,hand,face"), **dict(zip(of_one, KINDS, strict=True))}
-    assert scored == [["close_0907", "standard_0908"], ["standard_0908"], ["close_0907"], ["close_0907"]]
+    around = ("", "hand", "")  # the same images with and without distillation
+    assert dict(labelled) == {
+        **{name: ("body,hand,face", part) for name, part in zip(names, around, strict=True)},
+        **{name: (kind, part) for name, kind, part in zip(of_one, KINDS, around, strict=True)},
+    }
+    both = ["close_0907", "standard_0908"]
+    assert scored == [both, ["standard_0908"], both, ["close_0907"]]
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
