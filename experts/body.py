@@ -109,7 +109,7 @@ class BlazePoseDetector:
         """See `mcbench.experts.base.TwofoldDetector`: what MultiPose reads in a square round each place."""
         whole = Pyramid(image).whole
         seen = [self._multipose.around(whole, place) for place in places]
-        return [Opinion([_lead(pose) for pose in poses], _of_blazepose(peaks)) for poses, peaks in seen]
+        return [Opinion([_opinion(pose) for pose in poses], _of_blazepose(peaks)) for poses, peaks in seen]
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
         return agreed(reading, opinion, self.keypoint_set)
@@ -266,10 +266,16 @@ def prior_from_pose(pose: Pose) -> np.ndarray:
     for source, target in mapping(COCO17.name, BLAZEPOSE33.name):
         if pose.keypoint_score[source] > KNOWN:
             prior[target] = pose.keypoints[source]
-    up = prior[_SHOULDERS].mean(0) - prior[_HIPS].mean(0)
-    if np.isfinite(up).all():
-        prior[_HIPS] += LOWER_HIPS * up
     return prior
+
+
+def _opinion(pose: Pose) -> PersonDetection:
+    """A pose with the hips where BlazePose has them."""
+    lead = _lead(pose)
+    up = lead.keypoints[_SHOULDERS].mean(0) - lead.keypoints[_HIPS].mean(0)
+    if np.isfinite(up).all():
+        lead.keypoints[_HIPS] += LOWER_HIPS * up
+    return lead
 
 
 def _lead(pose: Pose) -> PersonDetection:

@@ -11,7 +11,7 @@ import pytest
 
 from mcbench.cameras.colmap import from_colmap
 from mcbench.cameras.triangulation import reprojection, triangulate
-from mcbench.experts.base import MASK_SIZE, LeadingDetector, PersonDetection, detector_class, detector_names
+from mcbench.experts.base import MASK_SIZE, LeadingDetector, Peaks, PersonDetection, detector_class, detector_names
 from mcbench.experts.blazepose import Landmarks
 from mcbench.experts.body import BlazePoseDetector, prior_from_pose, regions_below, roi_from_keypoints
 from mcbench.experts.crops import Roi, search_regions
@@ -269,17 +269,22 @@ def test_prior_of_a_pose_has_its_keypoints_by_name_where_they_are_seen() -> None
     assert {name for name, p in zip(BLAZEPOSE33.joints, prior, strict=True) if np.isnan(p).all()} == unknown
 
 
-def test_hips_of_a_pose_are_a_little_higher_in_the_prior() -> None:
-    """MultiPose has them lower than BlazePose; where no shoulders tell what is up they stay where they are."""
+def test_hips_of_an_opinion_are_where_blazepose_has_them(
+    blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MultiPose has them lower; where no shoulders tell what is up they stay where they are."""
     points = np.zeros((17, 2))
     shoulders, hips = ([COCO17.index(f"{side}_{name}") for side in ("left", "right")] for name in ("shoulder", "hip"))
     points[hips] = [[-10.0, 100.0], [10.0, 100.0]]
-    for score, height in ((1.0, 95.0), (0.05, 100.0)):
-        known = np.ones(17)
-        known[shoulders] = score
-        prior = prior_from_pose(Pose(0.8, points, known, np.zeros(4)))
-        hip = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
-        np.testing.assert_allclose(prior[hip], [[-10.0, height], [10.0, height]])
+    unknown = np.ones(17)
+    unknown[shoulders] = 0.05
+    poses = [Pose(0.8, points, known, np.zeros(4)) for known in (np.ones(17), unknown)]
+    no_peaks = Peaks(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
+    monkeypatch.setattr(blazepose._multipose, "around", lambda image, place: (poses, no_peaks))
+    (opinion,) = blazepose.opinions(np.zeros((200, 200, 3), np.uint8), [points])
+    hip = [BLAZEPOSE33.index(f"{side}_hip") for side in ("left", "right")]
+    for person, height in zip(opinion.people, (95.0, 100.0), strict=True):
+        np.testing.assert_allclose(person.keypoints[hip], [[-10.0, height], [10.0, height]])
 
 
 def test_leads_are_coarse_poses_without_a_mask(blazepose: BlazePoseDetector, monkeypatch: pytest.MonkeyPatch) -> None:
