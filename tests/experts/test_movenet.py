@@ -222,13 +222,15 @@ def test_who_is_seen_in_the_image_is_seen_in_the_square_round_them(multipose: Mu
 
 
 def test_heatmaps_peak_where_poses_have_their_keypoints(multipose: MultiPose, test_data: Path) -> None:
+    """To a cell: poses take the likeliest one near where they expect it, which may lie beside the peak."""
     image = read(test_data / "panoptic_00005514" / "images" / "00_06.jpg")
     (place, *_) = multipose(image)
     poses, peaks = multipose.around(image, place.keypoints)
+    cell = AROUND * np.ptp(place.keypoints, axis=0).max() / (TILE_SIDE / 4)
     assert (np.bincount(peaks.keypoint, minlength=17) <= 6).all() and peaks.value.min() >= LEAST_HEAT
     for pose in (pose for pose in poses if pose.score > 0.3):
         for k in np.flatnonzero(pose.keypoint_score > 0.4):
             away = np.linalg.norm(peaks.pixels - pose.keypoints[k], axis=1)
             nearest = np.flatnonzero(peaks.keypoint == k)[away[peaks.keypoint == k].argmin()]
-            assert away[nearest] < 1.0
-            assert peaks.value[nearest] == pytest.approx(pose.keypoint_score[k], abs=0.1)
+            assert away[nearest] < cell
+            assert peaks.value[nearest] > pose.keypoint_score[k] - 0.01
