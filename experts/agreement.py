@@ -41,8 +41,8 @@ _RIGHT_HIPS = 0.03
 _RATHER = 0.25
 #: Beyond this, in stature, readings are no farther apart for what follows from it.
 _FAR = 0.5
-#: Keypoints that are read wrong together with a limb joint, and go where it goes.
-_WITH = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
+#: Keypoints that hang on a limb joint.
+_HANGING = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
 
 
 def agreed(reading: PersonDetection, opinion: PersonDetection, keypoint_set: str) -> PersonDetection:
@@ -63,9 +63,9 @@ def agreed(reading: PersonDetection, opinion: PersonDetection, keypoint_set: str
         if np.isnan(gap):
             continue
         scores = float(reading.keypoint_score[joint]), float(opinion.keypoint_score[joint])
-        side, _, part = names[joint].partition("_")
+        part = names[joint].partition("_")[2]
         first, second = likely_right(*scores, gap, _RIGHT_HIPS if part == "hip" else _RIGHT)
-        along = [names.index(f"{side}_{name}") for name in _WITH.get(part, ())]
+        along = hanging(joint, keypoint_set)
         if second > first + _RATHER:
             keypoints[[joint, *along]] += opinion.keypoints[joint] - reading.keypoints[joint]
         score[joint] = np.interp(max(first, second), *_SCORE)
@@ -93,6 +93,13 @@ def likely_right(blazepose: float, multipose: float, gap: float, apart: float = 
     wrong = neither * (_SAME_PLACE * _density(gap, _WRONG_TOGETHER) + (1 - _SAME_PLACE) * _density(gap, _APART))
     total = both + first + second + wrong
     return (both + first) / total, (both + second) / total
+
+
+def hanging(joint: int, keypoint_set: str) -> list[int]:
+    """Keypoints that are read wrong together with a limb joint, and go where it goes."""
+    names = joint_set(keypoint_set).joints
+    side, _, part = names[joint].partition("_")
+    return [names.index(n) for other in _HANGING.get(part, ()) if (n := f"{side}_{other}") in names]
 
 
 def _stature(reading: PersonDetection, keypoint_set: str) -> float:

@@ -98,12 +98,17 @@ class Looker:
             yield from reversed(list(self.source.images(frames[max(0, stop - chunk) : stop])))
 
 
+def rows_of(people: People) -> list[tuple[int, int]]:
+    """Of each row of `flatten`, the frame and the number there of whom it is of."""
+    return [(index, n) for index in sorted(people) for n in range(len(people[index]))]
+
+
 def flatten(detector: Detector, people: People, keypoint_set: str = "") -> Detections:
     """One flat record of the people of all frames, in the frames' order.
 
     keypoint_set : of the people's keypoints; the detector's own when empty.
     """
-    rows = [(index, person) for index in sorted(people) for person in people[index]]
+    rows = [(index, people[index][n]) for index, n in rows_of(people)]
     keypoint_set = keypoint_set or detector.keypoint_set
     joints = len(joint_set(keypoint_set))
 

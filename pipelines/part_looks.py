@@ -26,7 +26,7 @@ from mcbench.fitting.association import associate
 from mcbench.fitting.expected import image_points
 from mcbench.joints import BLAZEPOSE33, joint_set
 from mcbench.pipelines.hand_search import FRAMES, Arm, loose_hands, owners, with_hand
-from mcbench.pipelines.looking import People, flatten, spread
+from mcbench.pipelines.looking import People, flatten, rows_of, spread
 from mcbench.pipelines.second_opinion import has_second_opinions
 
 #: Scale of the robust cost of a triangulated keypoint, a share of the part's size in the image.
@@ -132,7 +132,7 @@ def _exchanged(reading: Reading) -> Reading:
 
 
 def _tracked(people: People, views: Views, detector: Detector) -> list[_Person]:
-    rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    rows = rows_of(people)
     joints = joint_set(detector.keypoint_set)
     return [
         _Person(

@@ -54,7 +54,8 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
         expected = {} if view is None else expected_keypoints(views, view, tracks, joints)
         opinions = dict(zip(expected, detector.opinions(image, list(expected.values())), strict=True))
         for n, track in enumerate(shown[i]):
-            if (opinion := _of_same(here[n], _people(opinions.get(track)), detector.keypoint_set)) is not None:
+            seen = opinions[track].people if track in opinions else []
+            if (opinion := _of_same(here[n], seen, detector.keypoint_set)) is not None:
                 here[n] = detector.joined(here[n], opinion)
         for track in (track for track in expected if track not in shown[i] and read[track] >= _LEAST_READ):
             poses = [detector.alone(opinion) for opinion in opinions[track].people]
@@ -66,10 +67,6 @@ def second_opinion(confirmed: People, tracks: Sequence[Track], views: Views, loo
         people[i], everything[i] = here, list(opinions.values())
         looker.step("people, by a second network")
     return as_voted(people, everything, views, looker)
-
-
-def _people(opinion: Opinion | None) -> list[PersonDetection]:
-    return [] if opinion is None else opinion.people
 
 
 def _of_same(

@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 from mcbench.cameras.camera import Array, transform
 from mcbench.cameras.views import Views
+from mcbench.experts.agreement import hanging
 from mcbench.experts.base import Opinion, Peaks, PersonDetection, TwofoldDetector
 from mcbench.experts.duplicates import LIMBS, SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track, associate
 from mcbench.fitting.association_anatomy import limb_log_ratios
 from mcbench.fitting.expected import image_points
-from mcbench.fitting.keypoint_model import STATURE
-from mcbench.fitting.limb_votes import Sightings, how_seen, vote_on_limb
+from mcbench.fitting.limb_votes import Sightings, how_seen, stature_px, vote_on_limb
 from mcbench.joints import JointSet, joint_set
-from mcbench.pipelines.looking import Looker, People, flatten
+from mcbench.pipelines.looking import Looker, People, flatten, rows_of
 
 IntArray = npt.NDArray[np.int64]
 
@@ -45,8 +45,6 @@ _OTHER_M = 0.15
 _AT, _SURE, _GROUPED = 0.05, 0.5, 0.3
 _LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 _SIDES = ("left", "right")
-#: What is read wrong together with the end of a limb, and goes where it goes.
-_BEYOND = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
 
 
 def as_voted(people: People, opinions: Mapping[int, Sequence[Opinion]], views: Views, looker: Looker) -> People:
@@ -69,7 +67,7 @@ def as_voted(people: People, opinions: Mapping[int, Sequence[Opinion]], views: V
 def _turned_round(people: People, tracks: Sequence[Track], joints: JointSet) -> People:
     """Left and right of some tracks exchanged."""
     changed = {i: list(here) for i, here in people.items()}
-    rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    rows = rows_of(people)
     for frame, n in (rows[row] for track in tracks for row in track.rows):
         changed[frame][n] = _other_way_round(changed[frame][n], joints)
     return changed
@@ -90,10 +88,10 @@ def _with_limbs(people: People, scene: _Scene, opinions: Mapping[int, Sequence[O
     detector, views = looker.detector, scene.views
     assert isinstance(detector, TwofoldDetector)
     changed = {i: list(here) for i, here in people.items()}
-    rows = [(i, n) for i in sorted(people) for n in range(len(people[i]))]
+    rows = rows_of(people)
     for number, track in enumerate(scene.tracks):
         for limb, ends in scene.voted(number).items():
-            sizes = scene.stature_px(ends.mean(0), scene.unit(track))
+            radius = _radius(views, ends.mean(0), scene.unit(track))
             for row, flipped in zip(track.rows, track.flipped, strict=True):
                 frame, n = rows[row]
                 view = views.of_frame(frame)
@@ -101,7 +99,7 @@ def _with_limbs(people: People, scene: _Scene, opinions: Mapping[int, Sequence[O
                     there = image_points(views.cameras[view], transform(views.cam_from_world[view], ends))
                     peaks = [opinion.peaks for opinion in opinions[frame]]
                     changed[frame][n] = _read_at(
-                        changed[frame][n], limb, bool(flipped), there, _AT * sizes[view], peaks, detector
+                        changed[frame][n], limb, bool(flipped), there, radius[view], peaks, detector
                     )
     return changed
 
@@ -171,11 +169,6 @@ class _Scene:
         ratios = limb_log_ratios(track.points, self.joints)
         return float(np.exp(np.median(ratios))) if len(ratios) else np.nan
 
-    def stature_px(self, point: Array, unit: float) -> Array:
-        """Height of a person as if standing at a point (3,), in each view (F,), px."""
-        focal = np.sqrt(self.views.K[:, 0, 0] * self.views.K[:, 1, 1])
-        return np.asarray(focal * STATURE * unit / np.maximum(self.views.depth(point), 1e-9))
-
     def is_exchanged(self, track: Track) -> bool:
         """Whether all views together see a track's left as the right."""
         return self._seen(track, exchanged=True) - self._seen(track, exchanged=False) > _EXCHANGED
@@ -199,7 +192,7 @@ class _Scene:
                 start, *now = (self.joints.index(f"{side}_{name}") for name in (upper, lower, end))
                 if not np.isfinite(track.points[start]).all():
                     continue
-                radius = _AT * self.stature_px(track.points[start], unit)
+                radius = _radius(self.views, track.points[start], unit)
                 seen = [Sightings.joined([self._free(k, number, radius), self._read(k, track)]) for k in now]
                 bones = (upper, lower), (lower, end)
                 vote = vote_on_limb(self.views, seen, bones, track.points[start], track.points[now], unit)
@@ -231,6 +224,11 @@ class _Scene:
         k = np.where(track.flipped, self.joints.flip[keypoint], keypoint)
         read = Sightings(self.view[track.rows], self.pixels[track.rows, k], self.score[track.rows, k])
         return read.select(np.asarray(np.isfinite(read.pixels).all(axis=1)))
+
+
+def _radius(views: Views, point: Array, unit: float) -> Array:
+    """How near to the projection of a point (3,) a keypoint is read at it, in each view (F,), px."""
+    return _AT * stature_px(views, point[None], unit)[:, 0]
 
 
 def _claims_of_poses(
@@ -289,8 +287,7 @@ def _read_at(
             if len(near) and one.value[near].max() > heat[k]:
                 best = near[one.value[near].argmax()]
                 at, heat[k] = one.pixels[best], one.value[best]
-        side, _, part = names.joints[k].partition("_")
-        beyond = [names.index(n) for other in _BEYOND.get(part, ()) if (n := f"{side}_{other}") in names.joints]
+        beyond = hanging(k, detector.keypoint_set)
         keypoints[beyond] += at - keypoints[k]
         keypoints[k] = at
         moved += [k, *beyond]

@@ -185,6 +185,23 @@ def midpoints(c1: Array, d1: Array, c2: Array, d2: Array) -> Array:
     return np.where((valid & (s1 > 0) & (s2 > 0))[..., None], middle, np.nan)
 
 
+def two_view_points(projection: Array, pixels: Array, min_angle: float) -> Array:
+    """Where the rays of each two of M observations meet, (M (M - 1) / 2, 3) in the order of `np.triu_indices(M, 1)`.
+
+    NaN where they diverge or meet at less than `min_angle`, radians.
+
+    Parameters
+    ----------
+    projection : (M, 3, 4) K [R | t] of each observation's view. pixels : (M, 2) undistorted.
+    """
+    first, second = np.triu_indices(len(pixels), 1)
+    centers, directions = rays(projection, pixels[:, None])
+    lines = directions[:, 0] / np.linalg.norm(directions[:, 0], axis=1, keepdims=True)
+    wide = (lines[first] * lines[second]).sum(1) < np.cos(min_angle)
+    points = midpoints(centers[first], lines[first], centers[second], lines[second])
+    return np.where(wide[:, None], points, np.nan)
+
+
 def _residuals(P: Array, xy: Array, points: Array) -> tuple[Array, Array, Array]:
     """Residuals (M, K, 2), their derivatives (M, K, 2, 3) and depths (M, K)."""
     image, depth = _project(P, points)

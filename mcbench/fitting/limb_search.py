@@ -19,7 +19,7 @@ import numpy.typing as npt
 from mcbench.body.mesh import vertex_normals
 from mcbench.body.model import BodyModel
 from mcbench.body.rotations import exp_so3, log_so3
-from mcbench.cameras.triangulation import midpoints, rays
+from mcbench.cameras.triangulation import two_view_points
 from mcbench.fitting.colours import Colours, likeness, sample_colours
 from mcbench.fitting.contours import SHADING, ContourFinder
 from mcbench.fitting.depth_order import DepthOrder
@@ -225,12 +225,9 @@ class LimbSearch:
     def _seen_by_two(self, single: PersonObservations, offset: Array) -> Array:
         """Where each two views (N, 3) see a joint that is `offset` from a keypoint; NaN where they do not tell."""
         first, second = np.triu_indices(len(single), 1)
-        centres, directions = rays(single.K @ single.cam_from_world, single.pixels)
-        lines = directions[:, 0] / np.linalg.norm(directions[:, 0], axis=1, keepdims=True)
         seen = single.weight[:, 0] > 0
-        told = seen[first] & seen[second] & ((lines[first] * lines[second]).sum(1) < np.cos(_PARALLAX))
-        found = midpoints(centres[first], lines[first], centres[second], lines[second])
-        return np.where(told[:, None], found - offset, np.nan)
+        found = two_view_points(single.K @ single.cam_from_world, single.pixels[:, 0], _PARALLAX)
+        return np.where((seen[first] & seen[second])[:, None], found - offset, np.nan)
 
     def _columns(self, limb: LimbSurface) -> list[_Column]:
         """Of the limb's lower joint and end, as far as they are read: the readings of their keypoints, and how far

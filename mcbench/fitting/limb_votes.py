@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mcbench.cameras.triangulation import midpoints, rays
+from mcbench.cameras.triangulation import two_view_points
 from mcbench.cameras.views import Views
 from mcbench.fitting.association_anatomy import USUAL_LENGTHS
 from mcbench.fitting.keypoint_model import STATURE
@@ -131,35 +131,29 @@ def vote_on_limb(
 def how_seen(views: Views, sightings: Sightings, points: Array, unit: float) -> Array:
     """Mean over the views of the log of how likely they show a keypoint at points (P, 3), (P,); nowhere is unseen."""
     total = np.zeros(len(points))
-    projected, depth = views.project(points), views.depth(points)
-    focal = np.sqrt(views.K[:, 0, 0] * views.K[:, 1, 1])
+    projected, size = views.project(points), stature_px(views, points, unit)
     for view in range(len(views)):
         here = sightings.view == view
         likely = np.zeros(len(points))
         if here.any():
             away = np.linalg.norm(projected[view][:, None] - sightings.pixels[here], axis=-1)
-            size = focal[view] * STATURE * unit / np.maximum(depth[view], 1e-9)
-            kernel = sightings.value[here] * np.exp(-0.5 * (away / (_PEAK * size)[:, None]) ** 2)
+            kernel = sightings.value[here] * np.exp(-0.5 * (away / (_PEAK * size[view])[:, None]) ** 2)
             likely = np.nan_to_num(kernel.max(axis=1))
         total += np.log(_UNSEEN + likely)
     return total / max(len(views), 1)
+
+
+def stature_px(views: Views, points: Array, unit: float) -> Array:
+    """Height of a person as if standing at points (P, 3), in each view, (F, P), px."""
+    focal = np.sqrt(views.K[:, 0, 0] * views.K[:, 1, 1])
+    return np.asarray(focal[:, None] * STATURE * unit / np.maximum(views.depth(points), 1e-9))
 
 
 def _places(views: Views, sightings: Sightings, start: Array, reach: float, cell: float) -> Array:
     """Places (P, 3) where the lines of sight of two views meet, within reach of a limb's start, one a cell."""
     chosen = np.unique(np.round(np.linspace(0, len(views) - 1, _VIEWS)).astype(np.int64))
     used = np.isin(sightings.view, chosen) & (sightings.value >= _VALUE)
-    view, pixels = sightings.view[used], sightings.pixels[used]
-    first, second = np.triu_indices(len(view), 1)
-    apart = view[first] != view[second]
-    first, second = first[apart], second[apart]
-    if not len(first):
-        return np.zeros((0, 3))
-    centres, directions = rays(views.projection[view], pixels[:, None])
-    lines = directions[:, 0] / np.linalg.norm(directions[:, 0], axis=1, keepdims=True)
-    wide = (lines[first] * lines[second]).sum(1) < np.cos(_PARALLAX)
-    first, second = first[wide], second[wide]
-    met = midpoints(centres[first], lines[first], centres[second], lines[second])
+    met = two_view_points(views.projection[sightings.view[used]], sightings.pixels[used], _PARALLAX)
     met = met[np.linalg.norm(met - start, axis=1) < reach]
     _, one = np.unique(np.round((met - start) / cell), axis=0, return_index=True)
     return np.asarray(met[np.sort(one)])

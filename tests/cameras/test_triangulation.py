@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcbench.cameras.triangulation import reprojection, triangulate
+from mcbench.cameras.triangulation import reprojection, triangulate, two_view_points
 
 
 def arc(count: int, degrees: float = 70.0, radius: float = 4.0, focal: float = 900.0) -> np.ndarray:
@@ -100,6 +100,22 @@ def test_angle_is_that_of_the_outermost_rays():
     result = triangulate(P, reprojection(P, np.zeros((1, 3))))
     assert np.rad2deg(result.angle[0]) == pytest.approx(40.0)
     assert np.isnan(triangulate(P, reprojection(P, np.zeros((1, 3))), min_angle=np.deg2rad(41)).points).all()
+
+
+def test_each_two_views_tell_a_point_by_themselves():
+    """In the order of the pairs; not from nearly one direction, nor from one view."""
+    P = arc(4, degrees=30.0)
+    seen, other = (np.array([[0.2, -0.1, 0.3]]), np.array([[-0.4, 0.2, 0.0]]))
+    pixels = reprojection(P, seen)[:, 0]
+    pixels[3] = reprojection(P, other)[3, 0]
+    points = two_view_points(P, pixels, np.deg2rad(5))
+    first, second = np.triu_indices(4, 1)
+    np.testing.assert_allclose(points[second < 3], np.tile(seen, (3, 1)), atol=1e-9)
+    assert (np.linalg.norm(points[second == 3] - seen, axis=1) > 0.1).all()
+    known = np.isfinite(two_view_points(P, reprojection(P, seen)[:, 0], np.deg2rad(15))).all(axis=1)
+    np.testing.assert_array_equal(known, second - first >= 2)
+    assert np.isnan(two_view_points(P[[0, 0]], pixels[[0, 1]], np.deg2rad(1))).all()
+    assert two_view_points(P[:1], pixels[:1], 0.1).shape == (0, 3)
 
 
 def test_wrong_readings_in_many_views_are_shrugged_off():
