@@ -9,7 +9,7 @@ JOBS ?= auto
 DATA := $(MCBENCH_TEST_DATA)
 PHOTOS ?= $(sort $(wildcard $(DATA)/in_the_wild/sit_*.jpg $(DATA)/in_the_wild/COCO_*.jpg $(DATA)/static_camera/frames/*))
 
-.PHONY: install benchmark dope-checkpoint test test-all lint format clean
+.PHONY: install benchmark dope-checkpoint reader-checkpoint test test-all lint format clean
 
 install: $(VENV)/.installed  ## virtual environment, weights and the open body; after it nothing needs the network
 	@$(BIN)/mcbench weights --quiet
@@ -38,13 +38,17 @@ benchmark: install  ## rendered clips through every stage to a scored benchmark 
 	$(BIN)/mcbench report $(OUT)/workspace --truth $(OUT)/rendered/truth --evaluation $(OUT)/evaluation --whole-bodies $(OUT)/whole-bodies -o $(OUT)/report.html
 
 # Memory that is kept, not given back after every layer, takes a third off a step on a CPU.
-dope-checkpoint: export MALLOC_MMAP_THRESHOLD_ := 4294967296
-dope-checkpoint: export MALLOC_TRIM_THRESHOLD_ := 8589934592
-dope-checkpoint: export MALLOC_TOP_PAD_ := 268435456
-dope-checkpoint: export OMP_WAIT_POLICY := PASSIVE
+dope-checkpoint reader-checkpoint: export MALLOC_MMAP_THRESHOLD_ := 4294967296
+dope-checkpoint reader-checkpoint: export MALLOC_TRIM_THRESHOLD_ := 8589934592
+dope-checkpoint reader-checkpoint: export MALLOC_TOP_PAD_ := 268435456
+dope-checkpoint reader-checkpoint: export OMP_WAIT_POLICY := PASSIVE
 dope-checkpoint: install  ## trains the network that mcbench ships again (some two hours on two cores), and puts it in its place
 	$(BIN)/mcbench distil $(OUT)/dope $(PHOTOS)
 	cp $(OUT)/dope/student/model.pt mcbench/dope/data/small.pt
+
+reader-checkpoint: install  ## trains the network that reads people whose place is known (some hours on two cores), and puts it in its place
+	$(BIN)/mcbench train-reader $(OUT)/reader
+	cp $(OUT)/reader/reader.pt mcbench/reader/data/reader.pt
 
 test: install  ## the fast tests
 	$(BIN)/python -m pytest -n $(JOBS)

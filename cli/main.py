@@ -35,6 +35,7 @@ _COMMANDS = {
     "dope": "dope",
     "export-dope": "export_dope",
     "distil": "distil",
+    "train-reader": "train_reader",
     "verify": "verify",
     "weights": "weights",
     "body": "body",

@@ -41,6 +41,15 @@ _RIGHT_HIPS = 0.03
 _RATHER = 0.25
 #: Beyond this, in stature, readings are no farther apart for what follows from it.
 _FAR = 0.5
+#: Of a reading and the reader's (`confirmed`): the standard deviation of the distance if both are right, the distance
+#: within which they say the same, from which chance on the place is the reading's then, how much likelier the reader's
+#: must be to be taken, and what it takes from the scores of what hangs on a joint that is elsewhere.
+_RIGHT_READ, _SAME_READ, _NEARER, _RATHER_READ, _DOUBTED = 0.02, 0.05, 0.7, 0.1, 0.5
+#: How likely a keypoint of the foot must be to go where the reader has it, and how likely it is without.
+_FEET, _SURE_FOOT, _LEAST_FOOT = ("_heel", "_foot_index"), 0.6, 0.3
+#: Keypoints of a face, by their names; of one whose nose the reader sees less, their scores are so much lower.
+OF_FACE = ("nose", "eye", "mouth")
+_NO_FACE, _HIDDEN_FACE = 0.2, 0.3
 #: Keypoints that hang on a limb joint.
 _HANGING = {"wrist": ("pinky", "index", "thumb"), "ankle": ("heel", "foot_index")}
 
@@ -73,6 +82,63 @@ def agreed(reading: PersonDetection, opinion: PersonDetection, keypoint_set: str
     return replace(reading, keypoints=keypoints, keypoint_score=score)
 
 
+def confirmed(
+    reading: PersonDetection, expected: PersonDetection, size_px: float, keypoint_set: str
+) -> PersonDetection:
+    """A reading with the limb joints, feet and face that a reader of the expected person makes likely, too.
+
+    Both tell how likely they are right by scores of the same meaning.
+
+    Parameters
+    ----------
+    expected : by a reader that was told where the person is (`mcbench.experts.reader`). size_px : height of a standing
+        adult there.
+    """
+    names = joint_set(keypoint_set).joints
+    if not np.isfinite(limb_joints(reading.keypoints + expected.keypoints, keypoint_set)).all(axis=1).any():
+        return reading
+    expected = _same_sides(reading, expected, keypoint_set)
+    keypoints, score = reading.keypoints.copy(), reading.keypoint_score.copy()
+    for joint in (names.index(name) for name in LIMBS):
+        ours, theirs = reading.keypoints[joint], expected.keypoints[joint]
+        if not np.isfinite(theirs).all():
+            continue
+        gap = float(np.linalg.norm(ours - theirs)) / size_px if np.isfinite(ours).all() else _FAR
+        p = right_of(float(score[joint])) if np.isfinite(ours).all() else 0.0
+        q = right_of(float(expected.keypoint_score[joint]))
+        first, second = _likely(p, q, gap, _RIGHT_READ)
+        along = hanging(joint, keypoint_set)
+        place = ours
+        if gap < _SAME_READ:
+            # the first network is nearer to the joint where it is right, and it is what is calibrated
+            place = ours if p >= _NEARER else (ours + theirs) / 2
+        elif second > first + _RATHER_READ:
+            place = theirs
+            score[along] *= _DOUBTED
+        keypoints[[joint, *along]] += place - ours
+        keypoints[joint] = place
+        score[joint] = score_of(max(first, second))
+    for joint in (names.index(name) for name in names if name.endswith(_FEET)):
+        sure = right_of(float(expected.keypoint_score[joint]))
+        if sure > _SURE_FOOT:
+            keypoints[joint], score[joint] = expected.keypoints[joint], score_of(sure)
+        else:
+            score[joint] = min(score[joint], score_of(max(sure, _LEAST_FOOT)))
+    if expected.keypoint_score[names.index("nose")] < _NO_FACE:
+        score[[k for k, name in enumerate(names) if any(part in name for part in OF_FACE)]] *= _HIDDEN_FACE
+    return replace(reading, keypoints=keypoints, keypoint_score=score)
+
+
+def right_of(score: float) -> float:
+    """How likely a reading with a score of `agreed`'s meaning is right."""
+    return float(np.interp(score, _SCORE[1], _SCORE[0]))
+
+
+def score_of(right: npt.ArrayLike) -> Array:
+    """Scores of readings that are right so often."""
+    return np.asarray(np.interp(np.asarray(right, np.float64), *_SCORE))
+
+
 def alone(opinion: PersonDetection) -> PersonDetection:
     """A reading by MultiPose of someone whom nothing else reads, with scores that mean what BlazePose's do."""
     known = np.asarray(opinion.keypoint_score > 0)
@@ -85,8 +151,12 @@ def likely_right(blazepose: float, multipose: float, gap: float, apart: float = 
 
     gap : px over the stature of a standing adult there. apart : its standard deviation, an axis, if both are right.
     """
+    return _likely(float(np.interp(blazepose, *_BLAZEPOSE)), float(np.interp(multipose, *_MULTIPOSE)), gap, apart)
+
+
+def _likely(p: float, q: float, gap: float, apart: float) -> tuple[float, float]:
+    """How likely two readings are right, that are by themselves with chances p and q."""
     gap = min(gap, _FAR)
-    p, q = float(np.interp(blazepose, *_BLAZEPOSE)), float(np.interp(multipose, *_MULTIPOSE))
     neither = _BOTH_WRONG * min(1 - p, 1 - q) + (1 - _BOTH_WRONG) * (1 - p) * (1 - q)
     both = (p + q - 1 + neither) * _density(gap, apart)
     first, second = ((1 - one - neither) * _density(gap, _ONE_WRONG) for one in (q, p))

@@ -58,11 +58,11 @@ class Peaks:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a second network reads round a place.
+    """What another network reads round a place.
 
     Attributes
     ----------
-    people : maybe several, and some who are nobody. Their scores mean what they mean to `joined` and `alone`.
+    people : maybe several, and some who are nobody.
     peaks : all that its heatmaps show there.
     """
 
@@ -116,14 +116,24 @@ class LeadingDetector(Detector, Protocol):
 
 @runtime_checkable
 class TwofoldDetector(Detector, Protocol):
-    """A detector with a second network, whose errors are its own."""
+    """A detector with a second network and a reader of people whose place is known, whose errors are their own."""
 
     def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
-        """What the second network reads round each of the places, keypoints (K, 2) px."""
+        """What the second network reads round each of the places, keypoints (K, 2) px. What scores mean `joined` and
+        `alone` know."""
+        ...
+
+    def expected(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
+        """What the reader reads of the person at each of the places, keypoints (K, 2) px, of all who are expected in
+        the image: of that person alone, with scores as `detect` gives them, or nobody."""
         ...
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
         """One reading of what `detect` and what the second network read of one person."""
+        ...
+
+    def confirmed(self, reading: PersonDetection, expected: PersonDetection, size_px: float) -> PersonDetection:
+        """One reading of what `detect` and what the reader read of one person, where a standing adult is so high."""
         ...
 
     def alone(self, opinion: PersonDetection) -> PersonDetection:

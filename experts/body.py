@@ -10,11 +10,13 @@ once. Whoever comes out twice is kept once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcbench.experts.agreement import agreed, alone
+from mcbench.experts.agreement import agreed, alone, confirmed
 from mcbench.experts.base import MASK_SIZE, Opinion, Peaks, PersonDetection
 from mcbench.experts.blazepose import (
     DETECTION,
@@ -34,6 +36,9 @@ from mcbench.experts.parts import Part
 from mcbench.experts.ssd import SsdDetections, overlapping
 from mcbench.experts.weights import MEDIAPIPE, weight_digest
 from mcbench.joints import BLAZEPOSE33, COCO17, mapping
+
+if TYPE_CHECKING:
+    from mcbench.experts.reader import PersonReader
 
 #: A candidate of the first network is looked at from this score on: the second network decides.
 MIN_CANDIDATE = 0.25
@@ -111,8 +116,22 @@ class BlazePoseDetector:
         seen = [self._multipose.around(whole, place) for place in places]
         return [Opinion([_opinion(pose) for pose in poses], _of_blazepose(peaks)) for poses, peaks in seen]
 
+    def expected(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
+        """See `mcbench.experts.base.TwofoldDetector`: what `mcbench.experts.reader` reads."""
+        return self._reader(image, places)
+
+    @functools.cached_property
+    def _reader(self) -> PersonReader:
+        # it takes torch, which photos and searches do without
+        from mcbench.experts.reader import PersonReader
+
+        return PersonReader()
+
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection:
         return agreed(reading, opinion, self.keypoint_set)
+
+    def confirmed(self, reading: PersonDetection, expected: PersonDetection, size_px: float) -> PersonDetection:
+        return confirmed(reading, expected, size_px, self.keypoint_set)
 
     def alone(self, opinion: PersonDetection) -> PersonDetection:
         return alone(opinion)

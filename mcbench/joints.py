@@ -138,6 +138,13 @@ _BLAZEPOSE_BONES = (
     _LIMBS + " left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index"
 )
 BLAZEPOSE33 = _register("blazepose33", _BLAZEPOSE, _BLAZEPOSE_BONES)
+#: What `mcbench.reader` reads of BlazePose's: limbs, feet, and what tells a face from the back of a head.
+READER19 = _register(
+    "reader19",
+    "nose left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip "
+    "right_hip left_knee right_knee left_ankle right_ankle left_heel right_heel left_foot_index right_foot_index",
+    _LIMBS + " left_ankle-left_heel right_ankle-right_heel left_heel-left_foot_index right_heel-right_foot_index",
+)
 _FEET = "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
 #: OpenPose BODY_25 and the experimental BODY_25B (COCO's 17, upper neck, head top, feet).
 BODY25 = _register(

@@ -22,7 +22,8 @@ from mcbench.joints import BLAZEPOSE33, HOLISTIC143
 from mcbench.pipelines.looking import Looker, People, flatten, spread
 from mcbench.pipelines.part_looks import look_for_parts, searched_frames
 from mcbench.pipelines.second_look import second_look
-from mcbench.pipelines.second_opinion import has_second_opinions
+from mcbench.pipelines.second_opinion import readings
+from mcbench.reader.shipped import SHA256, shipped_reader
 from mcbench.workspace.stage import Stage, StageContext
 
 AUTO, IMPORTED, DEFAULT = "auto", "imported", "blazepose"
@@ -65,6 +66,13 @@ class DetectSettings:
         metadata={
             "help": "Look again for people whom the cameras tell the place of, in every frame; else only follow people "
             "from frame to frame."
+        },
+    )
+    reader: bool = field(
+        default=False,
+        metadata={
+            "help": "In videos, let a third network read everybody where the cameras have them, one that learnt from "
+            "rendered people alone: more people of dark crowds are found, and some are less exact (blazepose)."
         },
     )
     parts: bool = field(
@@ -125,7 +133,8 @@ def resources(settings: DetectSettings) -> dict[str, str]:
         return {}
     detector = _detector_class(settings)
     parts = PartReader.resources() if _has_parts(settings, detector) else {}
-    return {**detector.resources(), **parts}
+    reader = {shipped_reader().name: SHA256} if settings.reader else {}
+    return {**detector.resources(), **parts, **reader}
 
 
 def _detector_class(settings: DetectSettings) -> type[Detector]:
@@ -152,7 +161,7 @@ def find_people(
     # and for a second opinion, and once or, with cameras, twice to read hands and faces, some of them once more to find
     # hands by themselves.
     total = len(searched) + len(led) + (2 * len(frames) if (video and not led) or not again else 0)
-    total += again * (len({*searched, *led}) + len(frames) * (1 + has_second_opinions(source, detector)))
+    total += again * (len({*searched, *led}) + len(frames) * (1 + readings(source, detector, settings.reader)))
     total += parts * (len(frames) + (len(views) > 0) * (len(frames) + len(searched_frames(frames))))
     done = 0
 
@@ -161,7 +170,7 @@ def find_people(
         done += 1
         context.progress(done, total, label)
 
-    looker = Looker(source, detector, settings.min_score, step)
+    looker = Looker(source, detector, settings.min_score, step, settings.reader)
     # Leads in many frames tell of those behind others, too.
     found = looker.search(searched, behind=not (video and led))
     if again:
@@ -185,5 +194,5 @@ def _require_people(people: Sequence[list[PersonDetection]], settings: DetectSet
 
 
 STAGE = Stage(
-    name="detect", version=16, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
+    name="detect", version=17, inputs=("source", "sfm"), settings=DetectSettings, run=run, resources=resources
 )

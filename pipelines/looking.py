@@ -29,12 +29,14 @@ class Looker:
     ----------
     min_score : drop whom the detector gives less.
     step : called with a label after every frame looked at.
+    reader : let the detector's reader of people whose place is known be heard, too.
     """
 
     source: Source
     detector: Detector
     min_score: float
     step: Callable[[str], None]
+    reader: bool = False
 
     def search(self, frames: Sequence[int], behind: bool = True) -> People:
         """Whom a search of some of the frames finds: in the frame and, `behind`, in it without those found there."""

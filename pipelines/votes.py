@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from mcbench.cameras.camera import Array, transform
 from mcbench.cameras.views import Views
-from mcbench.experts.agreement import hanging
+from mcbench.experts.agreement import OF_FACE, hanging
 from mcbench.experts.base import Opinion, Peaks, PersonDetection, TwofoldDetector
 from mcbench.experts.duplicates import LIMBS, SAME, limb_joints, pose_distance
 from mcbench.fitting.association import Track, associate
-from mcbench.fitting.association_anatomy import limb_log_ratios
+from mcbench.fitting.association_anatomy import world_unit
 from mcbench.fitting.expected import image_points
 from mcbench.fitting.limb_votes import Sightings, how_seen, stature_px, vote_on_limb
 from mcbench.joints import JointSet, joint_set
@@ -31,8 +31,6 @@ IntArray = npt.NDArray[np.int64]
 #: Left and right are exchanged where that makes limb joints so much likelier (the logarithm, in the mean): of 65
 #: rendered people who are read the right way round nobody gains anything, of four who are not three do.
 _EXCHANGED = 0.05
-#: Keypoints of a face, by their names.
-_OF_FACE = ("nose", "eye", "mouth")
 #: A limb goes where the views see it if they see it well there (the logarithms of how likely both joints are, in the
 #: mean), and so much better than where it is: of rendered people's limbs that are where they should be few gain as
 #: much, of those that are wrong most do.
@@ -55,7 +53,7 @@ def as_voted(people: People, opinions: Mapping[int, Sequence[Opinion]], views: V
 
     Parameters
     ----------
-    opinions : of each frame, what the second network reads round everybody who is expected there.
+    opinions : of each frame, what other networks read round everybody who is expected there.
     """
     scene = _Scene.of(people, opinions, views, looker)
     if turned := [track for track in scene.tracks if scene.is_exchanged(track)]:
@@ -77,7 +75,7 @@ def _other_way_round(person: PersonDetection, joints: JointSet) -> PersonDetecti
     """A detection with left and right exchanged; what was taken for the face is none, or hides it."""
     order = list(joints.flip)
     score = person.keypoint_score[order]
-    score[[k for k, name in enumerate(joints.joints) if any(part in name for part in _OF_FACE)]] = 0.0
+    score[[k for k, name in enumerate(joints.joints) if any(part in name for part in OF_FACE)]] = 0.0
     return replace(
         person, keypoints=person.keypoints[order], keypoint_score=score, keypoints3d=person.keypoints3d[order]
     )
@@ -165,9 +163,7 @@ class _Scene:
         return cls(views, joints, tracks, view, pixels, score, shown, claims)
 
     def unit(self, track: Track) -> float:
-        """The world's units for a metre of someone of usual proportions; NaN where no limb is known."""
-        ratios = limb_log_ratios(track.points, self.joints)
-        return float(np.exp(np.median(ratios))) if len(ratios) else np.nan
+        return world_unit(track.points, self.joints)
 
     def is_exchanged(self, track: Track) -> bool:
         """Whether all views together see a track's left as the right."""

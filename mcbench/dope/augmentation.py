@@ -89,7 +89,7 @@ def augment(
     cosine, sine = np.cos(turn), np.sin(turn)
     linear = scale * np.array([[cosine, -sine], [sine, cosine]])
     shift = middle - linear @ focus
-    picture = _warped(image, linear, shift, side)
+    picture = warped(image, linear, shift, side)
     moved: list[WholeBody] = []
     ignored: dict[str, list[Array]] = {kind: [] for kind in KINDS}
     for person in people:
@@ -125,7 +125,7 @@ def _part_to_see(people: Sequence[WholeBody], rng: np.random.Generator) -> tuple
     return boxes[int(rng.integers(len(boxes)))], float(np.exp(rng.uniform(*np.log(_NEAR_SIDE[kind]))))
 
 
-def _warped(image: Image, linear: Array, shift: Array, side: int) -> Image:
+def warped(image: Image, linear: Array, shift: Array, side: int) -> Image:
     """The image under x -> linear x + shift, px with centres at +0.5, grey where there is none."""
     scale = float(np.sqrt(np.linalg.det(linear)))
     if scale < 1:  # means of areas first: samples would miss what lies between

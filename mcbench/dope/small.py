@@ -110,6 +110,11 @@ class SmallBackbone(nn.Module):
         larger = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
         return [self.mix[0](self.fine(fine) + larger), self.mix[1](coarse)]
 
+    @staticmethod
+    def outputs(blocks: int) -> int:
+        """Channels of the features after so many blocks, one at least."""
+        return [outputs for *_, outputs, repeats in _STAGES for _ in range(repeats)][blocks - 1]
+
     def first(self, stages: int) -> list[nn.Module]:
         """The layers of the first stages, the one before them with the first."""
         blocks = sum(repeats for *_, repeats in _STAGES[:stages])

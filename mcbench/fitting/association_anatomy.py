@@ -30,6 +30,13 @@ def limb_log_ratios(points: Array, joints: JointSet) -> Array:
     return np.log(lengths[np.isfinite(lengths) & (lengths > 0)])
 
 
+def world_unit(points: Array, joints: JointSet) -> float:
+    """The world's units for a metre of someone of usual proportions whose keypoints (K, 3) these are; NaN where no limb
+    is known."""
+    ratios = limb_log_ratios(points, joints)
+    return float(np.exp(np.median(ratios))) if len(ratios) else np.nan
+
+
 def has_body_proportions(points: Array, joints: JointSet, spread: float, min_limbs: int = 6) -> bool:
     """Whether the limbs' scales agree: median absolute deviation of `limb_log_ratios` up to `spread`.
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcbench.experts.agreement import agreed, alone, likely_right
+from mcbench.experts.agreement import agreed, alone, confirmed, likely_right, right_of, score_of
 from mcbench.experts.base import PersonDetection
 from mcbench.experts.duplicates import LIMBS
 from mcbench.joints import BLAZEPOSE33
@@ -108,3 +108,51 @@ def test_a_reading_that_stands_alone_has_scores_of_the_first_ones_kind() -> None
     score = alone(person).keypoint_score
     assert score[0] == 0.0
     assert 0.1 < score[1] < score[2] < 0.7 < score[4] < score[3] == 1.0
+
+
+def test_a_reader_makes_surer_what_it_has_in_the_same_place() -> None:
+    """Who is likely right keeps the place, which is calibrated; a doubtful one goes half the way."""
+    knee = BLAZEPOSE33.index("left_knee")
+    for score, share in ((0.8, 0.0), (0.3, 0.5)):
+        first = reading(score)
+        other = moved(reading(0.9), "left_knee", 0.01 * STATURE_PX)
+        sure = confirmed(first, other, STATURE_PX, BLAZEPOSE33.name)
+        assert (sure.keypoint_score[LIMB_JOINTS] > score).all()
+        assert sure.keypoints[knee, 0] - first.keypoints[knee, 0] == pytest.approx(share * 0.01 * STATURE_PX)
+
+
+def test_where_a_reader_is_the_likelier_one_the_limb_goes_and_what_hangs_on_it() -> None:
+    first = moved(reading(0.9), "left_wrist", 0.0, score=0.3)
+    other = moved(reading(0.9), "left_wrist", 0.2 * STATURE_PX, score=1.0)
+    gone = confirmed(first, other, STATURE_PX, BLAZEPOSE33.name)
+    for name in ("left_wrist", "left_index"):
+        k = BLAZEPOSE33.index(name)
+        np.testing.assert_allclose(gone.keypoints[k] - first.keypoints[k], [0.2 * STATURE_PX, 0.0])
+    assert of(gone, "left_index") < of(first, "left_index")
+    assert of(gone, "right_wrist") >= of(first, "right_wrist")
+
+
+def test_what_a_reader_does_not_see_is_doubted_where_the_other_is_not_sure_and_stays() -> None:
+    first = reading(0.5)
+    arm = [BLAZEPOSE33.index(f"left_{name}") for name in ("shoulder", "elbow", "wrist")]
+    unseen = reading(0.0)
+    unseen.keypoints[arm] = np.nan
+    kept = confirmed(first, unseen, STATURE_PX, BLAZEPOSE33.name)
+    np.testing.assert_array_equal(kept.keypoints[arm], first.keypoints[arm])
+    np.testing.assert_array_equal(kept.keypoint_score[arm], first.keypoint_score[arm])
+    assert of(kept, "nose") < of(first, "nose")
+    unseen.keypoints[:] = np.nan
+    assert confirmed(first, unseen, STATURE_PX, BLAZEPOSE33.name) is first
+
+
+def test_sides_are_the_readings_to_say() -> None:
+    first = reading(0.9)
+    order = list(BLAZEPOSE33.flip)
+    exchanged = replace(first, keypoints=first.keypoints[order], keypoint_score=first.keypoint_score[order])
+    same = confirmed(first, exchanged, STATURE_PX, BLAZEPOSE33.name)
+    np.testing.assert_allclose(same.keypoints[LIMB_JOINTS], first.keypoints[LIMB_JOINTS])
+
+
+@given(scores)
+def test_scores_and_chances_go_with_each_other(score: float) -> None:
+    assert float(score_of(right_of(score))) == pytest.approx(min(max(score, 0.0), 1.0), abs=1e-9) or score > 0.9

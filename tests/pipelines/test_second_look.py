@@ -84,11 +84,11 @@ def source(photos: Source) -> Source:
     return PhotosAsVideo(**{**vars(photos), "kind": "video"})
 
 
-def look(source: Source, detector: Scripted, found: People) -> People:
+def look(source: Source, detector: Scripted, found: People, reader: bool = False) -> People:
     views = Views.from_cameras(CAMERAS)
     steps: list[str] = []
-    people = second_look(found, {}, range(FRAMES), views, Looker(source, detector, 0.4, steps.append), 0.3)
-    rounds = 3 + isinstance(detector, TwofoldDetector) if source.kind == "video" else 1
+    people = second_look(found, {}, range(FRAMES), views, Looker(source, detector, 0.4, steps.append, reader), 0.3)
+    rounds = 3 + (1 + 2 * reader) * isinstance(detector, TwofoldDetector) if source.kind == "video" else 1
     assert len(steps) == len(found) + rounds * FRAMES
     return people
 
@@ -254,11 +254,14 @@ def test_a_detector_without_leads_gives_none(source: Source) -> None:
 
 class Twofold(Leading):
     """One with a second network, which reads the people of `second` by frame where they are asked for, and whose
-    readings make those of the first one surer."""
+    readings make those of the first one surer; and a reader of those of `third`."""
 
-    def __init__(self, there: People, second: People, leading: People | None = None) -> None:
+    def __init__(
+        self, there: People, second: People, leading: People | None = None, third: People | None = None
+    ) -> None:
         super().__init__(there, leading or {i: [] for i in range(FRAMES)})
-        self.second = second
+        self.second, self.third = second, third or {}
+        self.sizes: list[float] = []
 
     def opinions(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
         here = self.second[int(image[0, 0, 0])]
@@ -270,6 +273,15 @@ class Twofold(Leading):
 
     def alone(self, opinion: PersonDetection) -> PersonDetection:
         return replace(opinion, score=0.5)
+
+    def expected(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]:
+        here = self.third.get(int(image[0, 0, 0]), [])
+        near = [[one for one in here if np.abs(one.keypoints - place).mean() < 60] for place in places]
+        return [Opinion(people[:1], NO_PEAKS) for people in near]
+
+    def confirmed(self, reading: PersonDetection, expected: PersonDetection, size_px: float) -> PersonDetection:
+        self.sizes.append(size_px)
+        return replace(reading, score=0.95)
 
 
 def scores(people: People, points: np.ndarray) -> list[list[float]]:
@@ -286,6 +298,30 @@ def test_everyone_confirmed_is_read_by_a_second_network_and_who_is_read_by_it_al
     people = look(source, Twofold(first, second), {i: first[i] for i in (0, 3, 7)})
     assert scores(people, ANN) == [[1.0], [1.0], [0.9], *[[1.0]] * 5]
     assert scores(people, BOB) == [[1.0], [0.5], *[[1.0]] * 4, [0.5], [1.0]]
+
+
+def test_a_reader_that_says_what_the_others_are_sure_of_is_heard(source: Source) -> None:
+    """It alone reads Bob in frames 1 and 6, and is told how high an adult would be where people are."""
+    there = everywhere(ANN, BOB)
+    first = {i: there[i][: 1 if i in (1, 6) else 2] for i in range(FRAMES)}
+    detector = Twofold(first, {i: [] for i in range(FRAMES)}, third=there)
+    unheard = look(source, detector, {i: first[i] for i in (0, 3, 7)})
+    assert scores(unheard, ANN) == [[0.9]] * FRAMES  # nobody asked for it
+    people = look(source, detector, {i: first[i] for i in (0, 3, 7)}, reader=True)
+    assert scores(people, ANN) == [[0.95]] * FRAMES
+    assert scores(people, BOB) == [[0.95]] * FRAMES  # alone in the first reading, confirmed in the second
+    standing = [np.ptp(seen(CAMERAS, points, i)[:, 1]) for points in (ANN, BOB) for i in range(FRAMES)]
+    assert 0.8 < np.mean(detector.sizes) / np.mean(standing) < 1.4
+
+
+def test_a_reader_that_sees_people_elsewhere_is_not_heard(source: Source) -> None:
+    there = everywhere(ANN, BOB)
+    first = {i: there[i][: 1 if i in (1, 6) else 2] for i in range(FRAMES)}
+    third = {i: [replace(one, keypoints=one.keypoints + 40.0) for one in there[i]] for i in range(FRAMES)}
+    detector = Twofold(first, {i: [] for i in range(FRAMES)}, third=third)
+    people = look(source, detector, {i: first[i] for i in (0, 3, 7)}, reader=True)
+    assert scores(people, ANN) == [[0.9]] * FRAMES
+    assert scores(people, BOB) == [[0.9], [], *[[0.9]] * 4, [], [0.9]]
 
 
 def test_in_photos_nobody_is_asked_for_a_second_opinion(photos: Source) -> None:

@@ -33,6 +33,10 @@ class Twofold:
 
     def joined(self, reading: PersonDetection, opinion: PersonDetection) -> PersonDetection: ...
 
+    def expected(self, image: np.ndarray, places: Sequence[np.ndarray]) -> list[Opinion]: ...
+
+    def confirmed(self, reading: PersonDetection, expected: PersonDetection, size_px: float) -> PersonDetection: ...
+
     def alone(self, opinion: PersonDetection) -> PersonDetection:
         return replace(opinion, keypoint_score=opinion.keypoint_score / 2)
 
