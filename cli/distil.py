@@ -68,8 +68,9 @@ def command(
         ]
         title = f"distillation, on images like those without labels of the part; means of {counted(pairs, 'seed')}"
         shown += ["", table(title, "part", "number", "with", "without", "lower by", rows=rows)]
+    shown += [f"not used: {row['source']}: {row['message']}" for row in document["failed"]]
     output.result(document, *shown)
-    return 0
+    return 1 if document["failed"] else 0
 
 
 def _number(value: float | None) -> str:

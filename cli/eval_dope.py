@@ -81,10 +81,16 @@ def tables(document: dict[str, Any]) -> tuple[Any, ...]:
         for row in document["methods"]
     ]  # fmt: skip
     title = f"{counted(document['images'], 'image')}; shares in %, errors in 3D in mm, 2D errors in % of the diagonal"
+    notes = [
+        f"{row['name']} says nothing of {counted(row['unknown_images'], 'image')}: nobody is in them"
+        for row in document["methods"]
+        if row.get("unknown_images")
+    ]
     return (
         table(title, "method", "part", *(name for name, *_ in _COLUMNS), rows=rows),
         "",
         table(None, "method", "whole-body AP", "side of hands", "s an image", rows=whole),
+        *notes,
     )
 
 

@@ -166,6 +166,7 @@ def distil(
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
     labels, partial = [], []
+    unusable: list[dict[str, Any]] = []
     for images in recipe.learnt:
         rendered, folder = _rendered(out, images, jobs, progress), out / "labels" / images.name
         by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"), around=images.around)
@@ -177,7 +178,7 @@ def distil(
         partial.append(folder)
     if photos:
         photographed = out / "labels" / "photos"
-        pseudo_label(photos, photographed, LabelSettings(), progress)
+        unusable = pseudo_label(photos, photographed, LabelSettings(), progress)["failed"]
         labels.append(photographed)
         partial.append(photographed)
 
@@ -218,7 +219,13 @@ def distil(
             for kind in KINDS
         }
         gain = distillation_gain(evaluated_by, {name: how.distillation for name, how in students.items()})
-    return {"training": trained, "evaluation": evaluated, "distillation": gain, "graph": str(out / GRAPH)}
+    return {
+        "training": trained,
+        "evaluation": evaluated,
+        "distillation": gain,
+        "graph": str(out / GRAPH),
+        "failed": unusable,
+    }
 
 
 def _rendered(out: Path, images: Images, jobs: int, progress: Progress) -> Path:

@@ -32,13 +32,14 @@ class Method:
     Attributes
     ----------
     find : finds people. provenance : who it is. computes : whether it looks at the image, so that its time means
-        something.
+        something. knows : whether it can say anything of the image of a name.
     """
 
     name: str
     find: Finder
     provenance: dict[str, Any] = field(default_factory=dict)
     computes: bool = True
+    knows: Callable[[str], bool] = lambda file: True
 
 
 def method(text: str) -> Method:
@@ -56,7 +57,8 @@ def method(text: str) -> Method:
         return Method(name or EXPERTS, lambda _, image: experts(image), experts.provenance())
     path = shipped_weights() if rest == SHIPPED else Path(rest)
     if path.suffix.lower() == ".json":
-        return Method(name or path.stem, predictions(path), computes=False)
+        made_before = Predictions(path)
+        return Method(name or path.stem, made_before, computes=False, knows=made_before.knows)
     if path.suffix.lower() in NETWORKS:
         engine = open_engine(path)
         detector = DopeDetector(engine)
@@ -70,24 +72,34 @@ def method(text: str) -> Method:
     )
 
 
-def predictions(path: Path) -> Finder:
+class Predictions:
     """The people of a file as `mcbench dope` writes it; an image is told by its name, else by that without folders and
-    suffix. An image that the file lacks has nobody in it.
+    suffix, a frame `clip.mp4#000012` as `clip_000012`. An image that the file lacks has nobody in it.
 
     Raises
     ------
     InputError : no such file, or not such a file (reason `bad_format`).
     """
-    document = read_json(path)
-    try:
-        rows = {str(image["file"]): from_json(image["people"]) for image in document["images"]}
-    except (KeyError, TypeError) as error:
-        raise InputError(f"is no file of whole-body people: {error!r}", path=path, reason="bad_format") from error
-    except InputError as error:
-        raise InputError(error.message, path=path, reason=error.reason) from error
-    by_stem = {Path(file).stem: people for file, people in rows.items()}
 
-    def find(file: str, _: np.ndarray) -> list[WholeBody]:
-        return rows.get(file, by_stem.get(Path(file).stem, []))
+    def __init__(self, path: Path) -> None:
+        document = read_json(path)
+        try:
+            self._people = {str(image["file"]): from_json(image["people"]) for image in document["images"]}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"is no file of whole-body people: {error!r}", path=path, reason="bad_format") from error
+        except InputError as error:
+            raise InputError(error.message, path=path, reason=error.reason) from error
+        self._by_stem = {_stem(file): people for file, people in self._people.items()}
 
-    return find
+    def __call__(self, file: str, _: np.ndarray) -> list[WholeBody]:
+        return self._people.get(file, self._by_stem.get(_stem(file), []))
+
+    def knows(self, file: str) -> bool:
+        """Whether the file has the image of this name."""
+        return file in self._people or _stem(file) in self._by_stem
+
+
+def _stem(file: str) -> str:
+    """The name of an image, or of a frame of a video, as evaluations have it."""
+    video, mark, frame = file.rpartition("#")
+    return f"{Path(video).stem.replace('.', '_')}_{frame}" if mark else Path(file).stem

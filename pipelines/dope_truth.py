@@ -57,7 +57,15 @@ def examples(data: Path, truth: Path | None = None, every: int = 15) -> Iterator
             yield Example(sample.key, sample.image, ImageTruth(sample.people, sample.labelled))
     elif data.is_dir():
         clips = data / "clips" if (data / "clips").is_dir() else data
-        yield from _rendered(clips, truth or clips.parent / "truth", every)
+        beside = clips.parent / "truth"
+        if truth is None and not beside.is_dir():
+            raise InputError(
+                "has neither labels in it nor rendered clips with their truth beside them",
+                path=data,
+                hint="--truth names the folder of the truth",
+                reason="no_truth",
+            )
+        yield from _rendered(clips, truth or beside, every)
     else:
         problem = "is neither a folder nor an annotation file" if data.exists() else "no such file or folder"
         raise InputError(problem, path=data, reason="no_truth")

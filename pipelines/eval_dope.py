@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from mcbench.pipelines.dope_truth import examples
 from mcbench.workspace.stage import Progress, no_progress
 
 FORMAT = "mcbench-dope-evaluation/1"
+EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class EvalDopeSettings:
     def __post_init__(self) -> None:
         if self.every < 1:
             raise UsageError(f"--every must be 1 or more, is {self.every}")
+        if not 0 <= self.min_box < math.inf:
+            raise UsageError(f"--min-box must be 0 or more, is {self.min_box}")
 
 
 def eval_dope(
@@ -52,8 +56,8 @@ def eval_dope(
 
     Raises
     ------
-    UsageError : `out` is a file, or two methods have one name.
-    InputError : no images, or a file that cannot be used.
+    UsageError : `out` is a file, or two methods have one name, or one has a name that no file can have.
+    InputError : no images, a file that cannot be used, or predictions of none of the images (reason `other_images`).
     """
     settings = settings or EvalDopeSettings()
     if out is not None and out.exists() and not out.is_dir():
@@ -61,9 +65,12 @@ def eval_dope(
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
         raise UsageError(f"two methods have one name: {', '.join(names)}", hint="give names: NAME=FILE")
+    for name in names:
+        if Path(name).name != name or name in ("", "..", EVALUATION.removesuffix(".json")):
+            raise UsageError(f"a method cannot be called {name!r}: its predictions go to a file of that name")
     scores = {name: WholeBodyScores(settings.min_box) for name in names}
     found: dict[str, list[tuple[str, list[WholeBody]]]] = {name: [] for name in names}
-    seconds = dict.fromkeys(names, 0.0)
+    seconds, unknown = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
     images = 0
     for source in data:
         for example in examples(source, truth, settings.every):
@@ -73,10 +80,18 @@ def eval_dope(
                 start = time.perf_counter()
                 people = method.find(example.file, example.image)
                 seconds[method.name] += time.perf_counter() - start
+                unknown[method.name] += not method.knows(example.file)
                 scores[method.name].add(example.truth, people)
                 found[method.name].append((example.file, people))
     if not images:
         raise InputError("has no images", path=data[0], reason="no_media")
+    if strangers := [name for name in names if unknown[name] == images]:
+        raise InputError(
+            f"the predictions of {', '.join(strangers)} tell of none of the images",
+            path=data[0],
+            hint="images are told by their names; frames of a clip are called <clip>_<position>",
+            reason="other_images",
+        )
     document = {
         "format": FORMAT,
         "data": [str(source) for source in data],
@@ -86,6 +101,7 @@ def eval_dope(
             {
                 "name": method.name,
                 "provenance": method.provenance,
+                "unknown_images": unknown[method.name],
                 "seconds_per_image": seconds[method.name] / images if method.computes else None,
                 **scores[method.name].summary(),
             }
@@ -98,5 +114,5 @@ def eval_dope(
             write_json(
                 out / f"{name}.json", {"images": [{"file": file, "people": to_json(people)} for file, people in rows]}
             )
-        write_json(out / "evaluation.json", document)
+        write_json(out / EVALUATION, document)
     return document

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -145,8 +145,10 @@ def pseudo_label(
     out = Path(out).absolute()
     with lock(out.with_name(f".{out.name}.lock"), "another process writes labels there", shown=out, remove=True):
         before = _index_of(out, key)
-        if before is not None and before["complete"]:
-            return {**before, "cached": True}
+        if before is not None:
+            damaged = _drop_damaged(out, before)
+            if before["complete"] and not damaged:
+                return {**before, "cached": True}
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / INDEX, {"format": FORMAT, "key": key, "complete": False})
         shards = _plan(units, out, settings)
@@ -185,6 +187,17 @@ def _index_of(out: Path, key: str) -> dict[str, Any] | None:
         hint="give a new folder",
         reason="not_these_labels",
     )
+
+
+def _drop_damaged(out: Path, index: Mapping[str, Any]) -> bool:
+    """Remove shards that are not as the index says, to be written again; whether there are any, or one is missing."""
+    damaged = False
+    for row in index.get("shards", []):
+        path = out / row["file"]
+        if not path.is_file() or sha256_file(path) != row["sha256"]:
+            path.unlink(missing_ok=True)
+            damaged = True
+    return damaged
 
 
 def _units(sources: Sequence[Path], settings: LabelSettings) -> tuple[list[_Unit], dict[str, McbenchError]]:

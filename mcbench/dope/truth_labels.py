@@ -15,6 +15,7 @@ from scipy import sparse
 
 from mcbench.body.model import BodyModel
 from mcbench.cameras.camera import Camera
+from mcbench.dataset.files import sha256_file
 from mcbench.dataset.label_shards import Labelled
 from mcbench.dataset.media_source import video_source
 from mcbench.dataset.truth import SceneTruth
@@ -147,8 +148,15 @@ def labelled_frames(labels: TruthLabels, truth: SceneTruth, clip: Path, every: i
 
     Raises
     ------
-    InputError : the clip does not decode, or has another number of frames than its truth (reason `other_clip`).
+    InputError : the clip does not decode, or is not the one that its truth was written with (reason `other_clip`).
     """
+    if truth.info.get("clip_sha256", digest := sha256_file(clip)) != digest:
+        raise InputError(
+            f"is another clip than the {truth.clip} that its truth was written with",
+            path=clip,
+            hint="if it is the same, encoded again, remove clip_sha256 from the truth",
+            reason="other_clip",
+        )
     source = video_source(clip, every)
     if source.decode_index and source.decode_index[-1] >= len(truth.K):
         raise InputError(f"has more frames than the {len(truth.K)} of its truth", path=clip, reason="other_clip")

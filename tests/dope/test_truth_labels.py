@@ -159,6 +159,10 @@ def test_frames_of_a_clip(labels: TruthLabels, truth: SceneTruth, tmp_path: Path
     with pytest.raises(InputError, match="more frames than the 3") as error:
         list(labelled_frames(labels, truth, write_video(tmp_path / "long.mp4", 4)))
     assert error.value.reason == "other_clip"
+    of_another = replace(truth, info={**truth.info, "clip_sha256": "0" * 64})
+    with pytest.raises(InputError, match="another clip") as error:
+        list(labelled_frames(labels, of_another, clip))
+    assert error.value.reason == "other_clip" and error.value.path == clip
 
 
 def test_parts_that_are_there_but_not_labelled(labels: TruthLabels, truth: SceneTruth) -> None:

@@ -28,8 +28,11 @@ def test_from_rendered_scenes_and_photos_to_a_network_that_is_scored(
 ) -> None:
     fetch_weights()
     photo = photos(test_data)[0]
-    out = tmp_path / "out"
-    made = json.loads(mcbench("distil", out, photo, "--recipe", "toy", "--jobs", 1, "--pairs", 1, "--json").stdout)
+    (tmp_path / "damaged.jpg").write_bytes(photo.read_bytes()[:100])
+    out, sources = tmp_path / "out", (photo, tmp_path / "damaged.jpg")
+    result = mcbench("distil", out, *sources, "--recipe", "toy", "--jobs", 1, "--pairs", 1, "--json", status=1)
+    made = json.loads(result.stdout)
+    assert [row["source"] for row in made["failed"]] == [str(tmp_path / "damaged.jpg")]
     trained = made["training"]
     assert set(trained) == {"student", "plain_1"}
     assert trained["student"]["steps"] == TOY.training.steps
@@ -132,8 +135,9 @@ def test_a_second_training_starts_from_the_first(tmp_path: Path, monkeypatch: py
         return {"model": str(out / "model.pt")}
 
     monkeypatch.setattr(module, "train_dope", train)
-    for name in ("synth", "pseudo_label", "export_onnx", "load_network", "method", "eval_dope"):
+    for name in ("synth", "export_onnx", "load_network", "method", "eval_dope"):
         monkeypatch.setattr(module, name, lambda *_, **__: None)
+    monkeypatch.setattr(module, "pseudo_label", lambda *_: {"failed": []})
     recipe = replace(TOY, further=TOY.training, photos=2)
     made = distil(tmp_path / "a", [tmp_path], recipe)
     first = str(tmp_path / "a" / "first" / "model.pt")

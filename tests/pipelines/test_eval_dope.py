@@ -17,7 +17,7 @@ from mcbench.dataset.label_shards import FORMAT, INDEX, Labelled, shard_name, wr
 from mcbench.dope.checkpoint import shipped_weights
 from mcbench.dope.people import WholeBody, to_json
 from mcbench.errors import InputError, UsageError
-from mcbench.pipelines.dope_methods import Method, method, predictions
+from mcbench.pipelines.dope_methods import Method, Predictions, method
 from mcbench.pipelines.dope_truth import examples
 from mcbench.pipelines.eval_dope import EvalDopeSettings, eval_dope
 from mcbench.pipelines.weights import fetch_weights
@@ -48,7 +48,7 @@ def test_the_truth_itself_is_right(annotations: Path, tmp_path: Path) -> None:
         assert found[kind]["mpjpe_mm"] is None
     assert found["whole_body_ap"] == 1.0
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == document
-    again = predictions(tmp_path / "out" / "truth.json")
+    again = Predictions(tmp_path / "out" / "truth.json")
     assert len(again("000000197388.jpg", np.zeros((1, 1, 3)))) == 5
     assert len(again("elsewhere/000000197388.png", np.zeros((1, 1, 3)))) == 5 and again("other.jpg", np.zeros(1)) == []
 
@@ -107,6 +107,39 @@ def test_what_cannot_be_scored(tmp_path: Path, annotations: Path) -> None:
         method(str(tmp_path / "bad.json"))
     assert error.value.reason == "bad_format" and error.value.path == tmp_path / "bad.json"
     mcbench("eval-dope", annotations, "--every", 0, status=2)
+
+
+@pytest.mark.parametrize("name", ("evaluation", "../a", "a/b", ".."))
+def test_names_that_no_file_of_predictions_can_have(annotations: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be called"):
+        eval_dope([annotations], [Method(name, nobody)], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_are_told_by_the_names_that_dope_gives_them(
+    rendered: Path, open_body: BodyModel, tmp_path: Path
+) -> None:
+    shown = [(example.file, example.truth.people) for example in examples(rendered, every=16)]
+    clip = next((rendered / "clips").glob("*.mp4")).name
+    rows = [{"file": f"{clip}#{file.rpartition('_')[2]}", "people": to_json(people)} for file, people in shown]
+    write_json(tmp_path / "all.json", {"images": rows})
+    write_json(tmp_path / "some.json", {"images": rows[:1]})
+    settings = EvalDopeSettings(every=16)
+    found, some = eval_dope([rendered], [method(str(tmp_path / f"{n}.json")) for n in ("all", "some")], settings)[
+        "methods"
+    ]
+    assert found["body"]["ap"] == 1.0 and found["unknown_images"] == 0
+    assert some["body"]["recall"] < 1.0 and some["unknown_images"] == 1
+    write_json(tmp_path / "others.json", {"images": [{"file": "a.jpg", "people": []}]})
+    with pytest.raises(InputError) as error:
+        eval_dope([rendered], [method(str(tmp_path / "others.json"))], settings)
+    assert error.value.reason == "other_images"
+
+
+def test_boxes_are_as_large_as_numbers_say() -> None:
+    for least in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="min-box"):
+            EvalDopeSettings(min_box=least)
 
 
 def test_the_network_that_comes_along_finds_rendered_people(open_body: BodyModel, rendered: Path) -> None:

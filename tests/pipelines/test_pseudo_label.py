@@ -82,6 +82,20 @@ def test_stopped_and_resumed(empty_photos: Path, tmp_path: Path) -> None:
     assert pseudo_label([empty_photos], out, settings)["cached"]
 
 
+@pytest.mark.parametrize("gone", (True, False))
+def test_a_shard_that_is_damaged_or_gone_is_written_again(empty_photos: Path, tmp_path: Path, gone: bool) -> None:
+    out, settings = tmp_path / "out", LabelSettings(shard_size=2)
+    whole = pseudo_label([empty_photos], out, settings)
+    shard = out / "labels-000001.tar"
+    before = shard.read_bytes()
+    if gone:
+        shard.unlink()
+    else:
+        shard.write_bytes(before[:700])
+    again = pseudo_label([empty_photos], out, settings)
+    assert not again["cached"] and again["shards"] == whole["shards"] and shard.read_bytes() == before
+
+
 def test_other_labels_are_not_written_over(empty_photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     pseudo_label([empty_photos], out)
