@@ -67,8 +67,8 @@ class Rejected(McbenchError):
 _HINTS = {
     errno.ENOSPC: "make room, run again",
     errno.EDQUOT: "make room, run again",
-    errno.EACCES: "check who may write there",
-    errno.EPERM: "check who may write there",
+    errno.EACCES: "check who may read and write there",
+    errno.EPERM: "check who may read and write there",
     errno.EROFS: "name a place that can be written",
 }
 

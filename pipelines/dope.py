@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -54,18 +55,20 @@ def sources(src: Path | Webcam) -> list[tuple[Path, Callable[[], Pictures]]]:
 
     Raises
     ------
-    InputError : nothing there (reason `missing_file`), or nothing in the folder that could be one (`no_images`).
+    InputError : nothing there (reason `missing_file`), a folder that cannot be read (`unreadable`), or nothing in it
+        that could be one (`no_images`).
     """
     if isinstance(src, Webcam):
         return [(Path(src.name), lambda: src)]
-    if not src.exists():
-        raise InputError("no such file or folder", path=src, reason="missing_file")
-    if src.is_dir():
-        files = [*list_images(src), *sorted(p for p in src.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
-        if not files:
-            raise InputError("holds no images and no videos", path=src, reason="no_images")
-    else:
-        files = [src]
+    try:
+        files = _media(src)
+    except OSError as error:
+        raise InputError(
+            f"cannot be read: {os.strerror(error.errno or 0)}",
+            path=src,
+            hint="check who may read it",
+            reason="unreadable",
+        ) from error
 
     def opener(path: Path) -> Callable[[], Pictures]:
         if path.suffix.lower() in SUFFIXES:
@@ -73,6 +76,18 @@ def sources(src: Path | Webcam) -> list[tuple[Path, Callable[[], Pictures]]]:
         return lambda: video_source(path)
 
     return [(path, opener(path)) for path in files]
+
+
+def _media(src: Path) -> list[Path]:
+    """The file `src`, or the images and videos of the folder."""
+    if not src.exists():
+        raise InputError("no such file or folder", path=src, reason="missing_file")
+    if not src.is_dir():
+        return [src]
+    files = [*list_images(src), *sorted(p for p in src.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)]
+    if not files:
+        raise InputError("holds no images and no videos", path=src, reason="no_images")
+    return files
 
 
 def overlay_names(files: Sequence[Path]) -> dict[Path, str]:

@@ -61,12 +61,19 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; raises `InputError` with the path when the file is missing or not JSON."""
+    """Read JSON.
+
+    Raises
+    ------
+    InputError : with the path; reason `missing_file`, `unreadable`, or `bad_json`.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, reason="missing_file") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise InputError(f"cannot be read: {os.strerror(error.errno or 0)}", path=path, reason="unreadable") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"not readable as JSON: {error}", path=path, reason="bad_json") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import zipfile
@@ -72,6 +73,17 @@ def test_what_is_no_json_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
     assert reason(read_json, tmp_path / "a.json") == "bad_json"
     assert reason(read_json, tmp_path / "absent.json") == "missing_file"
+
+
+def test_json_that_cannot_be_read_is_not_called_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reason(read_json, tmp_path) == "unreadable"
+
+    def refused(self: Path, **_: Any) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert reason(read_json, tmp_path / "a.json") == "unreadable"
 
 
 def test_equal_arrays_make_equal_bytes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from running import mcbench
 from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, shard_name, write_shard
 from mcbench.dope.people import from_json
-from mcbench.pipelines.dope import overlay_names
+from mcbench.errors import InputError
+from mcbench.pipelines.dope import overlay_names, sources
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--steps", 2, "--batch", 2, "--side", 96, "--imagenet", "none", "--seed", 3)
@@ -120,6 +122,16 @@ def test_wrong_sources_and_networks(trained: Path, tmp_path: Path) -> None:
         assert json.loads(result.stdout)["error"]["reason"] == reason
     mcbench("dope", image, "--out", image, "--weights", model, "--engine", "torch", status=2)
     mcbench("export-dope", model, tmp_path / "x.pt", status=2)
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(InputError, match="may read") as caught:
+        sources(tmp_path)
+    assert caught.value.reason == "unreadable" and caught.value.path == tmp_path
 
 
 def test_a_network_is_scored_on_labels(labels: Path, trained: Path, tmp_path: Path) -> None:
