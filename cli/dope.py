@@ -60,6 +60,8 @@ def command(
         document = dope(pictures, out, detector, draw, progress)
     for failure in document["failed"]:
         output.problem(failure["message"])
+    if document.get("kept"):
+        output.problem(f"{out / PEOPLE}: left as it was: no image could be read")
     rows = [
         [image["file"], len(image["people"]), *(sum(p[part] is not None for p in image["people"]) for part in _COUNTED)]
         for image in document["images"][:_SHOWN]

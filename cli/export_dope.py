@@ -25,6 +25,9 @@ def command(output: Output, weights: Path, graph: Path) -> int:
     """
     if graph.suffix != ".onnx":
         raise UsageError("a graph's name ends in .onnx", path=graph)
+    for path in (graph, graph.with_suffix(".json")):
+        if path.is_dir():
+            raise UsageError("is a folder", path=path)
     export_onnx(load_network(weights), graph)
     output.result({"graph": str(graph), "bytes": graph.stat().st_size}, f"{graph}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcbench.cameras.camera import Camera
-from mcbench.dataset.files import write_bytes, write_json
+from mcbench.dataset.files import read_json, write_bytes, write_json
 from mcbench.dataset.media_source import photo_source, video_source
 from mcbench.dataset.photos import SUFFIXES, list_images
 from mcbench.dataset.source import Frame
@@ -36,6 +37,8 @@ _IN_SPACE = 300
 #: Of a folder, these are read as videos.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 _CRF = "23"
+#: Ends the name of a video's frame.
+_FRAME = re.compile(r"#\d{6,}$")
 
 
 class Pictures(Protocol):
@@ -99,6 +102,32 @@ def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
     return {path: path.stem if alone[path] else path.name for path in files}
 
 
+def _overlay(name: str, video: bool) -> str:
+    return f"{name}.mp4" if video else f"{name}.jpg"
+
+
+def _refuse_overlays(files: Sequence[Path], overlays: Path) -> None:
+    """Refuse images and videos, or links to such, that lie where the overlays go."""
+    folder = overlays.resolve()
+    for path in files:
+        if folder in (path.parent.resolve(), path.resolve().parent):
+            raise UsageError("lies where the overlays go", path=path, hint="name another folder: --out")
+
+
+def _earlier_overlays(out: Path) -> set[str]:
+    """File names of the overlays of the images that the folder's `people.json` names; none where it is none of ours."""
+    try:
+        document = read_json(out / PEOPLE)
+        told = [str(row["file"]) for row in [*document["images"], *document["failed"]]]
+        shown = {str(image["file"]) for image in document["images"]}
+    except (InputError, KeyError, TypeError):
+        return set()
+    # failed ones too, as they had a say in what the others are called
+    names = overlay_names(list({Path(_FRAME.sub("", name)): None for name in told}))
+    found = {_overlay(names[Path(_FRAME.sub("", name))], bool(_FRAME.search(name))) for name in shown}
+    return {name for name in found if Path(name).name == name}
+
+
 def dope(
     src: Path | Webcam,
     out: Path,
@@ -109,23 +138,30 @@ def dope(
     """Find the people in an image, a video, those of a folder, or before a camera.
 
     Writes `people.json`, pictures in `overlays/`, and a 3D view, `people3d.html`. Ctrl-C ends a camera, not this.
+    Pictures of images that the folder's earlier `people.json` names go. Where no image can be read, all that is there
+    stays.
 
     Parameters
     ----------
     draw : longest side of the overlays, px; 0: neither these nor the 3D view, which shows the first images alone.
 
-    Returns the document of `people.json`, with `failed`: the files that could not be read, and why.
+    Returns the document of `people.json`, with `failed`: the files that could not be read, and why; and `kept`, true,
+    where an earlier `people.json` was left as it is.
 
     Raises
     ------
-    UsageError : `out` is a file.
+    UsageError : `out` is a file, or an image or video lies where the overlays go.
     InputError : as `sources`.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UsageError("is a file, not a folder", path=out)
     files = sources(src)
+    if not isinstance(src, Webcam):
+        _refuse_overlays([path for path, _ in files], out / OVERLAYS)
     drawn_as = overlay_names([path for path, _ in files])
+    earlier = _earlier_overlays(out)
+    made: set[str] = set()
     out.mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     in_space: list[tuple[str, npt.NDArray[np.float64]]] = []
@@ -139,9 +175,15 @@ def dope(
                     standing = [placed(person, camera) for person in people]
                     in_space.append((name, np.array(standing).reshape(-1, len(DOPE139), 3)))
                 progress(number, len(files), name)
+            if draw:
+                made.add(_overlay(drawn_as[path], source.kind == "video"))
         except InputError as error:  # one bad file is told, the others are done
             failed.append({"file": path.name, "reason": error.reason, "message": str(error)})
-    document = {"images": images, "failed": failed, "engine": detector.engine.name}
+    document: dict[str, Any] = {"images": images, "failed": failed, "engine": detector.engine.name}
+    if not images and (out / PEOPLE).exists():
+        return {**document, "kept": True}
+    for old in earlier - made:
+        (out / OVERLAYS / old).unlink(missing_ok=True)
     if draw:
         write_bytes(out / VIEW, page(src.name, in_space, DOPE139.bones).encode())
     write_json(out / PEOPLE, document)
@@ -159,14 +201,14 @@ def _seen(
     """
     if draw:
         overlay.parent.mkdir(exist_ok=True)
-    film = _Film(overlay.with_name(f"{overlay.name}.mp4")) if draw and source.kind == "video" else None
+    film = _Film(overlay.with_name(_overlay(overlay.name, True))) if draw and source.kind == "video" else None
     try:
         for frame, image in source.images():
             people = detector.detect(image)
             if film is not None:
                 film.add(drawn(image, people, draw))
             elif draw:
-                _write_jpeg(overlay.with_name(f"{overlay.name}.jpg"), drawn(image, people, draw))
+                _write_jpeg(overlay.with_name(_overlay(overlay.name, False)), drawn(image, people, draw))
             name = f"{source.name}#{frame.index:06d}" if source.kind == "video" else frame.name
             yield name, people, default_camera(*image.shape[1::-1])
         if film is not None:

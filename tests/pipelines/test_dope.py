@@ -124,6 +124,47 @@ def test_wrong_sources_and_networks(trained: Path, tmp_path: Path) -> None:
     mcbench("export-dope", model, tmp_path / "x.pt", status=2)
 
 
+def test_no_graph_is_written_where_a_folder_is(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").mkdir()
+    (tmp_path / "x.json").write_text("mine")
+    (tmp_path / "y.json").mkdir()
+    for name in ("x.onnx", "y.onnx"):
+        assert "is a folder" in mcbench("export-dope", trained / "model.pt", tmp_path / name, status=2).stderr
+    assert (tmp_path / "x.json").read_text() == "mine"
+
+
+def test_images_are_not_overwritten_by_their_overlays(trained: Path, tmp_path: Path) -> None:
+    options = ("--weights", trained / "model.pt", "--engine", "torch")
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "links").mkdir()
+    mine = photo(tmp_path / "overlays" / "a.jpg", toy.labelled(0).image)
+    (tmp_path / "links" / "a.jpg").symlink_to(mine)
+    before = mine.read_bytes()
+    for src in (tmp_path / "overlays", mine, tmp_path / "links"):
+        mcbench("dope", src, "--out", tmp_path, *options, status=2)
+    assert mine.read_bytes() == before and not (tmp_path / "people.json").exists()
+
+
+def test_a_used_folder_has_the_overlays_of_the_last_run(trained: Path, tmp_path: Path) -> None:
+    options = ("--out", tmp_path / "o", "--weights", trained / "model.pt", "--engine", "torch")
+    src, overlays = tmp_path / "src", tmp_path / "o" / "overlays"
+    src.mkdir()
+    for name in ("a.png", "b.png", "b.jpg"):
+        photo(src / name, toy.labelled(0).image)
+    mcbench("dope", src, *options)
+    (overlays / "mine.jpg").write_bytes(b"mine")
+    (src / "b.png").unlink()
+    mcbench("dope", src, *options)
+    assert sorted(p.name for p in overlays.iterdir()) == ["a.jpg", "b.jpg", "mine.jpg"]
+
+    good = (tmp_path / "o" / "people.json").read_bytes()
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    result = mcbench("dope", bad, *options, "--json", status=1)
+    assert json.loads(result.stdout)["kept"] and "left as it was" in result.stderr
+    assert (tmp_path / "o" / "people.json").read_bytes() == good and (overlays / "a.jpg").exists()
+
+
 def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(self: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
