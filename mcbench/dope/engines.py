@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mcbench.cache import cache_folder
 from mcbench.dataset.files import dumps, read_json, sha256_file, write_bytes
+from mcbench.dataset.media import read_head
 from mcbench.dope.checkpoint import config_from_json, load_network
 from mcbench.dope.integration import Hypotheses
 from mcbench.dope.network import Dope, DopeConfig, PartOutput
@@ -28,6 +29,9 @@ ENGINES = ("auto", "onnx", "torch")
 _GRAPH_VERSION = 3
 _FIELDS = ("boxes", "scores", "pose2d", "pose3d")
 _OPSET = 17
+#: Of a graph: types and numbers of axes of what goes in, names of what comes out.
+_INPUTS = {"image": ("tensor(uint8)", 3), "size": ("tensor(float)", 1)}
+_OUTPUTS = [f"{kind}_{field}" for kind in KINDS for field in _FIELDS]
 
 
 class Engine(Protocol):
@@ -74,12 +78,18 @@ class OnnxEngine:
     ----------
     path : of the graph; its configuration stands beside it (`.json`).
     threads : 0 for one a core.
+
+    Raises
+    ------
+    InputError : the configuration is none (reason `bad_json`), the graph is none or another one (`bad_graph`), or a
+        file of them is absent or cannot be read.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         import onnxruntime  # an extra
 
-        self.name, self.config = "onnx", config_from_json(read_json(path.with_suffix(".json"))["config"])
+        read_head(path)
+        self.name, self.config = "onnx", _read_config(path.with_suffix(".json"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -89,9 +99,33 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime has errors of its own, of many kinds
             raise InputError(f"is no graph that ONNX Runtime runs: {error}", path=path, reason="bad_graph") from error
+        inputs = {value.name: (value.type, len(value.shape)) for value in self._session.get_inputs()}
+        outputs = [value.name for value in self._session.get_outputs()]
+        if inputs != _INPUTS or outputs != _OUTPUTS:
+            raise InputError(
+                "is no graph of a whole-body network",
+                path=path,
+                hint="mcbench export-dope writes such a graph",
+                reason="bad_graph",
+            )
 
     def run(self, image: Image, size: tuple[int, int]) -> Mapping[str, Hypotheses]:
         return _by_kind(self._session.run(None, {"image": image, "size": np.array(size, dtype=np.float32)}))
+
+
+def _read_config(path: Path) -> DopeConfig:
+    document = read_json(path)
+    try:
+        config = config_from_json(document["config"])
+        counts = [config.min_size, config.max_size, *(config.classes[kind] for kind in KINDS)]
+        firsts = [config.upper_from, config.left_from]
+        if not all(isinstance(value, int) for value in (*counts, *firsts)) or min(counts) < 1:
+            raise ValueError("sizes and numbers of classes are whole numbers above 0")
+        if not all(isinstance(config.units[kind], int | float) and config.units[kind] > 0 for kind in KINDS):
+            raise ValueError("units are numbers above 0")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"is no configuration of a network: {error!r}", path=path, reason="bad_json") from error
+    return config
 
 
 def _by_kind(values: list[npt.NDArray[np.float64]]) -> dict[str, Hypotheses]:
@@ -124,8 +158,7 @@ def export_onnx(network: Dope, path: Path) -> None:
     ------
     InputError : what exporting needs is not installed (reason `missing_package`).
     """
-    names = [f"{kind}_{field}" for kind in KINDS for field in _FIELDS]
-    axes = {"image": {0: "height", 1: "width"}, **{name: {0: name.partition("_")[0]} for name in names}}
+    axes = {"image": {0: "height", 1: "width"}, **{name: {0: name.partition("_")[0]} for name in _OUTPUTS}}
     example = (torch.zeros(64, 96, 3, dtype=torch.uint8), torch.tensor([64.0, 96.0]))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -138,8 +171,8 @@ def export_onnx(network: Dope, path: Path) -> None:
                 str(temporary),
                 dynamo=False,
                 opset_version=_OPSET,
-                input_names=["image", "size"],
-                output_names=names,
+                input_names=list(_INPUTS),
+                output_names=_OUTPUTS,
                 dynamic_axes=axes,
             )
         write_bytes(path.with_suffix(".json"), dumps({"config": network.config.to_json()}).encode())
@@ -158,7 +191,7 @@ def open_engine(weights: Path, engine: str = "auto", threads: int = 0) -> Engine
     Parameters
     ----------
     engine : `onnx`, `torch`, or `auto`: ONNX Runtime where it is installed and there is no GPU. The graph of a
-        checkpoint is made once and kept in the cache.
+        checkpoint is made once and kept in the cache, and made again where it is damaged.
 
     Raises
     ------
@@ -176,6 +209,11 @@ def open_engine(weights: Path, engine: str = "auto", threads: int = 0) -> Engine
         return TorchEngine(load_network(weights))
     network = load_network(weights)
     path = cache_folder("dope", f"{sha256_file(weights)[:16]}-{_GRAPH_VERSION}.onnx")
-    if not path.is_file() or not path.with_suffix(".json").is_file():
-        export_onnx(network, path)
+    try:
+        kept = OnnxEngine(path, threads)
+        if kept.config == network.config:
+            return kept
+    except InputError:  # absent or damaged
+        pass
+    export_onnx(network, path)
     return OnnxEngine(path, threads)

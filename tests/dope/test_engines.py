@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -38,16 +40,29 @@ def detector(network: Dope) -> DopeDetector:
     return DopeDetector(TorchEngine(network), 0.05)
 
 
+@pytest.fixture(scope="module")
+def exported(network: Dope, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    path = tmp_path_factory.mktemp("exported") / "x.onnx"
+    export_onnx(network, path)
+    return path
+
+
+def copied(source: Path, path: Path) -> None:
+    """A graph and its configuration at another place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (".onnx", ".json"):
+        shutil.copy(source.with_suffix(suffix), path.with_suffix(suffix))
+
+
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("size", [(192, 256), (256, 160), (32, 256)])
-def test_onnx_runtime_says_what_torch_says(network: Dope, tmp_path: Path, size: tuple[int, int]) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    export_onnx(network, tmp_path / "x.onnx")
-    onnx, plain = OnnxEngine(tmp_path / "x.onnx", 1), TorchEngine(network)
+def test_onnx_runtime_says_what_torch_says(network: Dope, exported: Path, size: tuple[int, int]) -> None:
+    onnx, plain = OnnxEngine(exported, 1), TorchEngine(network)
     assert onnx.config == plain.config
     image = noise(*size)
     real = size[0] - 5, size[1]
@@ -62,10 +77,9 @@ def test_onnx_runtime_says_what_torch_says(network: Dope, tmp_path: Path, size: 
             np.testing.assert_allclose(found[same], getattr(expected[kind], field)[same], atol=2e-2)
 
 
-def test_the_graph_has_operators_for_what_would_take_many(network: Dope, tmp_path: Path) -> None:
+def test_the_graph_has_operators_for_what_would_take_many(exported: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    export_onnx(network, tmp_path / "x.onnx")
-    nodes = [node.op_type for node in onnx.load(tmp_path / "x.onnx").graph.node]
+    nodes = [node.op_type for node in onnx.load(exported).graph.node]
     assert nodes.count("NonMaxSuppression") == len(KINDS) and "Pad" not in nodes
 
 
@@ -84,6 +98,56 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             open_engine(tmp_path / f"{number}.pt", "torch")
         assert caught.value.reason in ("bad_format", "bad_checkpoint")
+
+
+def test_a_graph_without_its_configuration_or_of_another_network(exported: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path, beside = tmp_path / "x.onnx", tmp_path / "x.json"
+    copied(exported, path)
+    good = json.loads(beside.read_text())["config"]
+    bad = ({"min_size": "512"}, {"max_size": 0}, {"other": 1}, {"classes": [*KINDS]}, {"units": None})
+    for document in ({}, [], {"config": 3}, *({"config": good | part} for part in bad)):
+        beside.write_text(json.dumps(document))
+        assert reason(path, beside) == "bad_json"
+    beside.write_text(json.dumps({"config": good}))
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
+    other = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "other", ends[:1], ends[1:])
+    made = onnx.helper.make_model(other, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    for content in (made.SerializeToString(), b"no graph"):
+        path.write_bytes(content)
+        assert reason(path, path) == "bad_graph"
+    path.unlink()
+    assert reason(path, path) == "missing_file"
+
+
+def reason(graph: Path, told: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_engine(graph)
+    assert caught.value.path == told
+    return caught.value.reason
+
+
+def test_a_damaged_graph_in_the_cache_is_made_again(
+    network: Dope, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports: list[Path] = []
+
+    def export(_: Dope, path: Path) -> None:
+        exports.append(path)
+        copied(exported, path)
+
+    monkeypatch.setenv("MCBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("mcbench.dope.engines.export_onnx", export)
+    save_network(tmp_path / "x.pt", network, {})
+    for _ in range(2):  # once made, it is there
+        open_engine(tmp_path / "x.pt", "onnx")
+        assert len(exports) == 1
+    graph, whole = exports[0], exported.read_bytes()
+    for suffix, content in ((".onnx", whole[: len(whole) // 2]), (".onnx", b""), (".json", b"{"), (".json", b"[]")):
+        exports.clear()
+        graph.with_suffix(suffix).write_bytes(content)
+        assert open_engine(tmp_path / "x.pt", "onnx").config == network.config
+        assert exports == [graph]
 
 
 @pytest.mark.parametrize("size", [(200, 300), (20, 20), (3000, 4000), (1, 700)], ids=str)
