@@ -93,21 +93,41 @@ def shard_paths(folder: Path) -> list[Path]:
 
     Raises
     ------
-    InputError : no such folder, another format, a run that was not finished (reason `unfinished`), a shard gone.
+    InputError : no such folder, a file (reason `not_a_folder`), no labels in it (`missing_file`), another format, an
+        index that names no shards (`bad_json`), a run that was not finished (`unfinished`), a shard gone.
     """
-    index = read_json(folder / INDEX)
+    if folder.is_file():
+        raise InputError("is a file, not a folder", path=folder, reason="not_a_folder")
+    path, hint = folder / INDEX, "name a folder that mcbench pseudo-label wrote"
+    if not path.exists():
+        raise InputError("no such file", path=path, hint=hint, reason="missing_file")
+    index = read_json(path)
     found = index.get("format") if isinstance(index, dict) else None
     if found != FORMAT:
-        raise InputError(f"format is {found!r}, expected {FORMAT!r}", path=folder / INDEX, reason="bad_format")
+        raise InputError(f"format is {found!r}, expected {FORMAT!r}", path=path, hint=hint, reason="bad_format")
     if not index.get("complete"):
         raise InputError(
             "is not finished", path=folder, hint="run the same mcbench pseudo-label again", reason="unfinished"
         )
-    paths = [folder / shard["file"] for shard in index["shards"]]
-    for path in paths:
-        if not path.is_file():
-            raise InputError("no such file", path=path, reason="missing_file")
+    try:
+        paths = [folder / row["file"] for row in index["shards"]]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"names no shards: {error!r}", path=path, reason="bad_json") from error
+    for shard in paths:
+        if not shard.is_file():
+            raise InputError("no such file", path=shard, reason="missing_file")
     return paths
+
+
+def parse_record(text: bytes) -> dict[str, Any]:
+    """The record of an image; raises ValueError for what is none."""
+    record = json.loads(text)
+    lists = [record.get(name) for name in ("people", "labelled")] if isinstance(record, dict) else [None]
+    if not all(isinstance(value, list) for value in lists):
+        raise ValueError("a record lacks people or labelled")
+    if any(kind not in KINDS for kind in record["labelled"]):
+        raise ValueError(f"labelled names other kinds than {', '.join(KINDS)}")
+    return record
 
 
 def read(source: Path) -> Iterator[Labelled]:
@@ -128,11 +148,24 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 def _read_shard(path: Path) -> Iterator[Labelled]:
     for key, record, jpeg in _members(path):
-        bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise InputError(f"image {key} cannot be decoded", path=path, reason="bad_shard")
-        image = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
-        yield Labelled(image, from_json(record["people"]), frozenset(record["labelled"]), key)
+        yield labelled_image(path, key, record, jpeg)
+
+
+def labelled_image(path: Path, key: str, record: dict[str, Any], jpeg: bytes) -> Labelled:
+    """What a shard says of an image; raises `InputError` (reason `bad_shard`), which names the shard."""
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if bgr is None:
+        raise InputError(f"image {key} cannot be decoded", path=path, reason="bad_shard")
+    image = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
+    return Labelled(image, labelled_people(path, key, record), frozenset(record["labelled"]), key)
+
+
+def labelled_people(path: Path, key: str, record: dict[str, Any]) -> list[WholeBody]:
+    """The people of a record; raises as `labelled_image`."""
+    try:
+        return from_json(record["people"])
+    except InputError as error:
+        raise InputError(f"record {key}: {error.message}", path=path, reason="bad_shard") from error
 
 
 def _members(path: Path) -> Iterator[tuple[str, dict[str, Any], bytes]]:
@@ -147,9 +180,7 @@ def _members(path: Path) -> Iterator[tuple[str, dict[str, Any], bytes]]:
                     continue
                 held[suffix] = stream.read()
                 if suffix == "json":
-                    record = json.loads(held["json"])
-                    record["people"], record["labelled"]  # a record without them is none
-                    yield key, record, held.pop("jpg")
+                    yield key, parse_record(held["json"]), held.pop("jpg")
     except FileNotFoundError as error:
         raise InputError("no such file", path=path, reason="missing_file") from error
     except (tarfile.TarError, OSError, KeyError, ValueError) as error:

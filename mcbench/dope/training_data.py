@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-import json
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from mcbench.dataset.label_shards import Labelled, shard_paths
+from mcbench.dataset.label_shards import Labelled, labelled_image, labelled_people, parse_record, shard_paths
 from mcbench.dope.augmentation import AugmentationSettings, augment
 from mcbench.dope.network import DopeConfig
-from mcbench.dope.people import KINDS, WholeBody, from_json
+from mcbench.dope.people import KINDS, WholeBody
 from mcbench.dope.targets import KindBatch, KindTargets, image_targets
 from mcbench.errors import InputError
 
@@ -60,22 +58,18 @@ class ShardImages:
 
     def __getitem__(self, index: int) -> Labelled:
         place = self._places[index]
-        record, jpeg = self._record(place), _bytes(place.path, *place.image)
-        bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise InputError(f"image {place.key} cannot be decoded", path=place.path, reason="bad_shard")
-        image = np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8, copy=False)
-        return Labelled(image, from_json(record["people"]), frozenset(record["labelled"]), place.key)
+        return labelled_image(place.path, place.key, self._record(place), _bytes(place.path, *place.image))
 
     def people(self, index: int) -> list[WholeBody]:
         """The people of an image, which is not decoded."""
-        return from_json(self._record(self._places[index])["people"])
+        place = self._places[index]
+        return labelled_people(place.path, place.key, self._record(place))
 
-    def _record(self, place: _Place) -> Any:
+    def _record(self, place: _Place) -> dict[str, Any]:
         try:
-            return json.loads(_bytes(place.path, *place.record))
+            return parse_record(_bytes(place.path, *place.record))
         except ValueError as error:
-            raise InputError(f"record {place.key} is not JSON", path=place.path, reason="bad_shard") from error
+            raise InputError(f"record {place.key}: {error}", path=place.path, reason="bad_shard") from error
 
 
 def _bytes(path: Path, offset: int, length: int) -> bytes:

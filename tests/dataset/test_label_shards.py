@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from mcbench.dataset.files import write_json
 from mcbench.dataset.label_shards import FORMAT, INDEX, Labelled, read, read_records, shard_name, write_shard
 from mcbench.dope.people import PartPose, WholeBody
+from mcbench.dope.training_data import ShardImages
 from mcbench.errors import InputError
 
 
@@ -90,3 +92,47 @@ def test_what_is_not_finished_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         list(read(tmp_path))
     assert error.value.reason == "missing_file"
+
+
+@pytest.mark.parametrize("shards", [None, 3, [3], [None], [{}], [{"file": None}]], ids=str)
+def test_an_index_that_names_no_shards(tmp_path: Path, shards: object) -> None:
+    write_index(tmp_path, shards=shards)
+    with pytest.raises(InputError) as error:
+        list(read(tmp_path))
+    assert error.value.reason == "bad_json" and error.value.path == tmp_path / INDEX
+
+
+BAD_RECORDS = ([], 3, None, {"people": []}, {"labelled": []}, {"people": None, "labelled": []})
+BAD_RECORDS += ({"people": [], "labelled": ["foot"]}, {"people": [], "labelled": [[]]}, {"people": [3], "labelled": []})
+
+
+@pytest.mark.parametrize("record", BAD_RECORDS, ids=str)
+def test_a_record_that_is_none(tmp_path: Path, record: object) -> None:
+    path = tmp_path / shard_name(0)
+    write_shard(path, [(sample(0), {})])
+    with tarfile.open(path) as archive:
+        jpeg = archive.extractfile("photo_000000.jpg").read()
+    with tarfile.open(path, "w") as archive:
+        for suffix, data in (("jpg", jpeg), ("json", json.dumps(record).encode())):
+            info = tarfile.TarInfo(f"photo_000000.{suffix}")
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    write_index(tmp_path)
+    images = ShardImages([tmp_path])
+    for reading in (lambda: list(read(tmp_path)), lambda: images[0], lambda: images.people(0)):
+        with pytest.raises(InputError) as error:
+            reading()
+        assert error.value.reason == "bad_shard" and error.value.path == path
+
+
+def test_what_is_no_folder_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a file, not a folder") as error:
+        ShardImages([tmp_path / "file"])
+    assert error.value.reason == "not_a_folder"
+    for name in ("empty", "unrelated"):
+        (tmp_path / name).mkdir()
+        if name == "unrelated":
+            write_json(tmp_path / name / INDEX, [1])
+        with pytest.raises(InputError, match="pseudo-label"):
+            ShardImages([tmp_path / name])
