@@ -13,7 +13,7 @@ import torch
 from mcbench.dataset.files import write_bytes
 from mcbench.dope.network import BACKBONES, Dope, DopeConfig
 from mcbench.dope.people import KINDS
-from mcbench.dope.public_checkpoint import load_public, read_torch
+from mcbench.dope.public_checkpoint import load_public, read_torch, require_finite
 from mcbench.errors import InputError
 
 FORMAT = "mcbench-dope/1"
@@ -56,6 +56,7 @@ def load_network(path: Path) -> Dope:
     try:
         config = config_from_json(content["config"])
         network = Dope(config)
+        require_finite(content["state_dict"])
         network.load_state_dict({name: tensor.float() for name, tensor in content["state_dict"].items()})
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise InputError(f"is damaged: {error}", path=path, reason="bad_checkpoint") from error
@@ -82,4 +83,9 @@ def config_from_json(values: Mapping[str, Any]) -> DopeConfig:
     config = DopeConfig(**values)
     if config.backbone not in BACKBONES or set(config.classes) != set(KINDS) or set(config.units) != set(KINDS):
         raise ValueError(f"unknown backbone {config.backbone!r} or kinds of parts")
+    counts = {"min_size": config.min_size, "max_size": config.max_size}
+    counts |= {f"classes of {kind}": count for kind, count in config.classes.items()}
+    for name, count in counts.items():
+        if type(count) is not int or count < 1:
+            raise ValueError(f"{name} must be a whole number above 0, is {count!r}")
     return config

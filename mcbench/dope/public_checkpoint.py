@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,13 @@ def read_torch(path: Path) -> Mapping[str, Any]:
     """
     read_head(path)
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # torch does not look at checksums
+                if (broken := archive.testzip()) is not None:
+                    raise InputError(f"is damaged: {broken} fails its checksum", path=path, reason="bad_checkpoint")
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
             "holds more than tensors and plain values, or is no checkpoint", path=path, reason="bad_checkpoint"
@@ -79,7 +86,9 @@ def load_public(path: Path) -> Dope:
 
 def load_state(network: Dope, state: Mapping[str, Tensor]) -> None:
     """Load a state dict of the public layout, either spelling, in its own order: where the backbone stands under two
-    names, the later one wins. Raises ValueError for entries that are missing, unknown, or of another shape."""
+    names, the later one wins. Raises ValueError for entries that are missing, unknown, of another shape, or not finite.
+    """
+    require_finite(state)
     own = dict(network.state_dict(keep_vars=True))
     loaded = set()
     for key, value in state.items():
@@ -97,6 +106,13 @@ def load_state(network: Dope, state: Mapping[str, Tensor]) -> None:
     absent = [name for name, tensor in own.items() if id(tensor) not in loaded]
     if absent:
         raise ValueError(f"{len(absent)} entries are missing, {absent[0]} the first")
+
+
+def require_finite(state: Mapping[str, Any]) -> None:
+    """Raise ValueError for weights that are infinite or not a number."""
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not torch.isfinite(value).all():
+            raise ValueError(f"{name} is not finite")
 
 
 def _classes(counts: Any) -> dict[str, int]:

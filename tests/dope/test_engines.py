@@ -150,6 +150,22 @@ def test_a_damaged_graph_in_the_cache_is_made_again(
         assert exports == [graph]
 
 
+@pytest.mark.parametrize("name", ["min_size", "max_size", "classes", "weights"])
+def test_sizes_and_weights_that_are_none(network: Dope, tmp_path: Path, name: str) -> None:
+    save_network(tmp_path / "x.pt", network, {})
+    content = torch.load(tmp_path / "x.pt")
+    assert load_network(tmp_path / "x.pt")
+    for wrong in (0, -5, 3.5, "many", None):
+        if name == "weights":
+            next(iter(content["state_dict"].values())).view(-1)[0] = float("nan")
+        else:
+            content["config"][name] = dict.fromkeys(KINDS, wrong) if name == "classes" else wrong
+        torch.save(content, tmp_path / "wrong.pt")
+        with pytest.raises(InputError) as caught:
+            load_network(tmp_path / "wrong.pt")
+        assert caught.value.reason == "bad_checkpoint" and caught.value.path == tmp_path / "wrong.pt"
+
+
 @pytest.mark.parametrize("size", [(200, 300), (20, 20), (3000, 4000), (1, 700)], ids=str)
 def test_pictures_of_any_size(detector: DopeDetector, size: tuple[int, int]) -> None:
     image = noise(min(size[0], 300), min(size[1], 400))

@@ -12,7 +12,7 @@ import torch
 
 from mcbench.dope.boxes import iou
 from mcbench.dope.detector import public_hand_order
-from mcbench.dope.public_checkpoint import load_public
+from mcbench.dope.public_checkpoint import load_public, read_torch
 from mcbench.errors import InputError
 from mcbench.joints import HAND21
 
@@ -111,6 +111,17 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             load_public(tmp_path / f"{name}.pth")
         assert caught.value.reason == reason
+
+
+def test_a_flipped_bit_is_found_by_its_checksum(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.pth", {"a": torch.full((1000,), 1.25)})
+    assert read_torch(path)["a"][500] == 1.25
+    data = bytearray(path.read_bytes())
+    data[data.index(np.full(10, 1.25, np.float32).tobytes()) + 2000] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="checksum") as caught:
+        read_torch(path)
+    assert caught.value.reason == "bad_checkpoint" and caught.value.path == path
 
 
 def test_public_hands_come_bases_first() -> None:
