@@ -81,6 +81,8 @@ def shipped_weights() -> Path:
 def config_from_json(values: Mapping[str, Any]) -> DopeConfig:
     """The configuration that `DopeConfig.to_json` gave; raises KeyError, TypeError or ValueError for another thing."""
     config = DopeConfig(**values)
+    if absent := config.to_json().keys() - values.keys():
+        raise ValueError(f"lacks {', '.join(sorted(absent))}")
     if config.backbone not in BACKBONES or set(config.classes) != set(KINDS) or set(config.units) != set(KINDS):
         raise ValueError(f"unknown backbone {config.backbone!r} or kinds of parts")
     counts = {"min_size": config.min_size, "max_size": config.max_size}

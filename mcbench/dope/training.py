@@ -7,12 +7,13 @@ what it would have done.
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.util
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mcbench.dataset.files import sha256_json, write_bytes
+from mcbench.dataset.files import sha256_file, sha256_json, write_bytes
+from mcbench.dataset.locks import lock
+from mcbench.dataset.media import read_head
 from mcbench.dope.anchor_poses import anchor_poses, collect
 from mcbench.dope.augmentation import AugmentationSettings
 from mcbench.dope.checkpoint import config_from_json, load_network, save_network, torch_bytes
 from mcbench.dope.losses import DopeLoss, LossSettings
 from mcbench.dope.network import BACKBONES, MULTIPLE, Dope, DopeConfig
 from mcbench.dope.people import KINDS, WholeBody
-from mcbench.dope.public_checkpoint import read_torch
+from mcbench.dope.public_checkpoint import read_torch, require_finite
 from mcbench.dope.resnet import ResNetBackbone
 from mcbench.dope.small import SmallBackbone
 from mcbench.dope.training_data import Batch, LabelledImages, Order, ShardImages, TrainingViews, collate
@@ -115,7 +118,8 @@ class TrainSettings:
             raise UsageError(f"--frozen must be 0 to {stages}, is {self.frozen}")
         if min(self.steps, self.batch, self.save_every) < 1 or self.workers < 0 or self.seed < 0:
             raise UsageError("--steps, --batch and --save-every must be 1 or more, --workers and --seed 0 or more")
-        if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 <= self.warmup <= 1 and 0 <= self.ema < 1):
+        rates = 0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf
+        if not (rates and 0 <= self.warmup <= 1 and 0 <= self.ema < 1):
             raise UsageError("--learning-rate, --weight-decay, --warmup or --ema makes no sense")
 
 
@@ -172,16 +176,28 @@ def train(
 
     Raises
     ------
-    UsageError : `out` holds a state and `resume` is not asked for, or one of other settings or images.
-    InputError : labels or ImageNet weights that cannot be read.
-    McbenchError : a loss that is no number (reason `not_a_number`); names the images. The last state is whole.
+    UsageError : `out` is a file, or holds a state and `resume` is not asked for, or one of other settings, images or
+        weights to start from, or a network without a state.
+    InputError : labels, weights to start from, or a state that cannot be read.
+    McbenchError : another process trains in `out` (reason `locked`); a loss that is no number (`not_a_number`): names
+        the images, and the last state, if there is one, is whole.
     """
     settings.check()
-    out, processes = Path(out), Processes()
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UsageError("is a file, not a folder", path=out)
+    processes = Processes()
     try:
-        return _Run(images, out, settings, resume, processes, augmentation or AugmentationSettings()).train(on_step)
+        with _alone(out) if processes.first else nullcontext():
+            return _Run(images, out, settings, resume, processes, augmentation or AugmentationSettings()).train(on_step)
     finally:
         processes.close()
+
+
+def _alone(out: Path) -> AbstractContextManager[None]:
+    """Keep other trainings out of a folder."""
+    place = out.resolve()
+    return lock(place.with_name(f".{place.name}.lock"), "another process trains there", shown=out, remove=True)
 
 
 class _Run:
@@ -198,12 +214,22 @@ class _Run:
         self.augmentation = augmentation
         # the learning rate follows the number of steps, so runs of other lengths are other runs
         decides = {name: value for name, value in asdict(settings).items() if name != "look"}
-        self.key = sha256_json({**decides, "workers": 0, "save_every": 0, "images": len(images)})
+        decides |= {"workers": 0, "save_every": 0, "images": len(images)}
+        if isinstance(images, ShardImages):
+            decides["labels"] = images.digest
+        # what the weights are, wherever they lie
+        started = load_network(Path(settings.start)) if settings.start else None
+        imagenet = imagenet_file(settings) if started is None else None
+        decides["start"] = None if started is None else _digest(started)
+        if imagenet is not None:
+            read_head(imagenet)
+        decides["imagenet"] = None if imagenet is None else sha256_file(imagenet)
+        self.key = sha256_json(decides)
         look = settings.look or settings.side
         state = self._state(resume)
         torch.manual_seed(settings.seed)
-        if state is None and settings.start:
-            network = load_network(Path(settings.start))
+        if state is None and started is not None:
+            network = started
             network.config = replace(network.config, min_size=look, max_size=look)
         elif state is None:
             config, poses = anchor_poses(
@@ -214,10 +240,11 @@ class _Run:
             network = Dope(config)
             for kind in KINDS:
                 network.roi_heads.anchor_poses(kind).copy_(torch.from_numpy(poses[kind]))
-            if (start := imagenet_file(settings)) is not None:
-                load_imagenet(network, start)
+            if imagenet is not None:
+                load_imagenet(network, imagenet)
         else:
-            network = Dope(replace(config_from_json(state["config"]), min_size=look, max_size=look))
+            with self._as_damage():
+                network = Dope(replace(config_from_json(state["config"]), min_size=look, max_size=look))
         # pixel by pixel, as CPUs convolve faster
         self.network = network.to(processes.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -227,17 +254,38 @@ class _Run:
         self.optimizer = torch.optim.AdamW(_groups(self.network, settings.weight_decay), lr=settings.learning_rate)
         self.step = 0
         #: What was said when the last step had been made.
-        self.summary: dict[str, Any] | None = None if state is None else state.get("summary")
+        self.summary: dict[str, Any] | None = None
         if state is not None:
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step = int(state["step"])
+            with self._as_damage():
+                self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        for name, network in (("network", self.network), ("average", self.average)):
+            require_finite(state[name])
+            network.load_state_dict(state[name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.summary = state["step"], state["summary"]
+        if type(self.step) is not int or not 0 <= self.step <= self.settings.steps:
+            raise ValueError(f"its step is {self.step!r}")
+        if not isinstance(self.summary, dict | None):
+            raise ValueError(f"its summary is {self.summary!r}")
+
+    @contextmanager
+    def _as_damage(self) -> Iterator[None]:
+        """What goes wrong with the content of a state, as `InputError`."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(f"is damaged: {error!r}", path=self.out / STATE, reason="bad_checkpoint") from error
 
     def _state(self, resume: bool) -> Mapping[str, Any] | None:
         """The state to go on from."""
         path = self.out / STATE
         if not path.exists():
+            if (self.out / MODEL).exists():
+                raise UsageError(
+                    f"a network is here, but no {STATE} to go on from", path=self.out, hint="give a new folder"
+                )
             self.out.mkdir(parents=True, exist_ok=True)
             return None
         if not resume:
@@ -245,8 +293,14 @@ class _Run:
         state = read_torch(path)
         if state.get("format") != _STATE_FORMAT:
             raise InputError("is no state of a training", path=path, reason="bad_checkpoint")
-        if state["key"] != self.key:
-            raise UsageError("is the state of a training with other settings or images", path=path)
+        with self._as_damage():
+            same = state["key"] == self.key
+        if not same:
+            raise UsageError(
+                "is the state of a training with other settings, images or weights to start from",
+                path=path,
+                hint="give a new folder",
+            )
         return state
 
     def train(self, on_step: Callable[[Step], None]) -> dict[str, Any]:
@@ -320,9 +374,10 @@ class _Run:
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT)
         if not torch.isfinite(loss) or not torch.isfinite(norm):
+            whole = f"{self.out / STATE} is whole; " if (self.out / STATE).exists() else ""
             raise McbenchError(
                 f"step {step}: the loss or its gradient is not a number; images {', '.join(batch.keys)}",
-                hint=f"{self.out / STATE} is whole; look at these labels, or lower the learning rate",
+                hint=f"{whole}look at these labels, or lower the learning rate",
                 reason="not_a_number",
             )
         self.optimizer.step()
@@ -371,6 +426,16 @@ def imagenet_file(settings: TrainSettings) -> Path | None:
         places = list(package.submodule_search_locations or ()) if package is not None else []
         return next((file for place in places for file in sorted(Path(place).glob("models/*.pth"))), None)
     return None if settings.imagenet in ("", "none") else Path(settings.imagenet)
+
+
+def _digest(network: Dope) -> str:
+    """Of all that a training takes over from a network; equal networks may lie in files of other bytes."""
+    config = replace(network.config, min_size=MULTIPLE, max_size=MULTIPLE)
+    digest = hashlib.sha256(sha256_json(config.to_json()).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_imagenet(network: Dope, path: Path) -> None:

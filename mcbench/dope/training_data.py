@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from mcbench.dataset.label_shards import Labelled, labelled_image, labelled_people, parse_record, shard_paths
+from mcbench.dataset.files import sha256_file, sha256_json
+from mcbench.dataset.label_shards import INDEX, Labelled, labelled_image, labelled_people, parse_record, shard_paths
 from mcbench.dope.augmentation import AugmentationSettings, augment
 from mcbench.dope.network import DopeConfig
 from mcbench.dope.people import KINDS, WholeBody
@@ -49,12 +50,19 @@ class ShardImages:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = list(folders)
         self._places = [place for folder in folders for path in shard_paths(folder) for place in _places(path)]
         if not self._places:
             raise InputError("no labelled images", path=folders[0] if folders else None, reason="no_images")
 
     def __len__(self) -> int:
         return len(self._places)
+
+    @property
+    def digest(self) -> str:
+        """Of what the images and labels are, wherever their folders lie: the indices, and keys and sizes of all."""
+        indices = [sha256_file(folder / INDEX) for folder in self._folders]
+        return sha256_json([indices, [[place.key, place.image, place.record] for place in self._places]])
 
     def __getitem__(self, index: int) -> Labelled:
         place = self._places[index]

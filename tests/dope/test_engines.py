@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcbench.dope.checkpoint import load_network, save_network
+from mcbench.dope.checkpoint import config_from_json, load_network, save_network
 from mcbench.dope.detector import DopeDetector, prepared
 from mcbench.dope.engines import OnnxEngine, TorchEngine, export_onnx, open_engine
 from mcbench.dope.network import Dope, DopeConfig
@@ -164,6 +164,14 @@ def test_sizes_and_weights_that_are_none(network: Dope, tmp_path: Path, name: st
         with pytest.raises(InputError) as caught:
             load_network(tmp_path / "wrong.pt")
         assert caught.value.reason == "bad_checkpoint" and caught.value.path == tmp_path / "wrong.pt"
+
+
+def test_a_configuration_must_be_whole(network: Dope) -> None:
+    whole = network.config.to_json()
+    assert config_from_json(whole) == network.config
+    for name in whole:
+        with pytest.raises(ValueError, match=name):
+            config_from_json({key: value for key, value in whole.items() if key != name})
 
 
 @pytest.mark.parametrize("size", [(200, 300), (20, 20), (3000, 4000), (1, 700)], ids=str)

@@ -64,6 +64,62 @@ def test_a_finished_or_another_training_is_not_overwritten(tmp_path: Path) -> No
     assert config.min_size == config.max_size == 160
 
 
+def shards(folder: Path, first: int) -> ShardImages:
+    folder.mkdir()
+    write_shard(folder / shard_name(0), [(toy.labelled(n), {}) for n in range(first, first + 3)])
+    write_json(folder / "index.json", {"format": FORMAT, "complete": True, "shards": [{"file": shard_name(0)}]})
+    return ShardImages([folder])
+
+
+def test_other_labels_are_another_training(tmp_path: Path) -> None:
+    one = replace(QUICK, steps=1)
+    done = train(shards(tmp_path / "a", 0), tmp_path / "out", one)
+    with pytest.raises(UsageError, match="other settings, images"):
+        train(shards(tmp_path / "b", 3), tmp_path / "out", one, resume=True)
+    (tmp_path / "a").rename(tmp_path / "moved")  # where they lie does not matter
+    assert train(ShardImages([tmp_path / "moved"]), tmp_path / "out", one, resume=True) == done
+
+
+def test_other_weights_to_start_from_are_another_training(tmp_path: Path) -> None:
+    one = replace(QUICK, steps=1)
+    starts = [train(images(2), tmp_path / str(seed), replace(one, seed=seed))["model"] for seed in (1, 2)]
+    further = replace(one, start=starts[0])
+    done = train(images(2), tmp_path / "out", further)
+    train(images(2), tmp_path / "1", replace(one, seed=1, look=128), resume=True)  # writes the same network again
+    Path(starts[0]).rename(tmp_path / "moved.pt")
+    moved = replace(further, start=str(tmp_path / "moved.pt"))
+    assert train(images(2), tmp_path / "out", moved, resume=True) == done
+    Path(starts[1]).rename(starts[0])
+    with pytest.raises(UsageError, match="weights to start from"):
+        train(images(2), tmp_path / "out", further, resume=True)
+    with pytest.raises(InputError) as caught:
+        train(images(2), tmp_path / "other", replace(one, start=str(tmp_path / "none.pt")))
+    assert caught.value.reason == "missing_file"
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    one = replace(QUICK, steps=1)
+
+    def again(step: Step) -> None:
+        with pytest.raises(McbenchError, match="another process") as caught:
+            train(images(2), tmp_path / "out", one, resume=True)
+        assert caught.value.reason == "locked" and caught.value.path == tmp_path / "out"
+
+    steps: list[Step] = []
+    train(images(2), tmp_path / "out", one, on_step=lambda step: (again(step), steps.append(step)))
+    assert len(steps) == 1 and [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_network_without_its_state_and_a_file_stay(tmp_path: Path) -> None:
+    (tmp_path / MODEL).write_bytes(b"a network")
+    for resume in (False, True):
+        with pytest.raises(UsageError, match=STATE):
+            train(images(2), tmp_path, QUICK, resume)
+        with pytest.raises(UsageError, match="is a file, not a folder"):
+            train(images(2), tmp_path / MODEL, QUICK, resume)
+    assert (tmp_path / MODEL).read_bytes() == b"a network"
+
+
 def test_frozen_stages_stay_as_they_were_and_the_next_learns(tmp_path: Path) -> None:
     states = []
     for steps in (1, 2):  # statistics of normalisations are compared, too
@@ -82,12 +138,16 @@ def test_no_number_stops_it_and_the_batch_is_named(tmp_path: Path) -> None:
     with pytest.raises(McbenchError, match="toy-000") as caught:
         train(bad, tmp_path, QUICK)
     assert caught.value.reason == "not_a_number"
-    assert not (tmp_path / MODEL).exists()
+    assert not (tmp_path / MODEL).exists() and not (tmp_path / STATE).exists()
+    assert STATE not in str(caught.value)  # nothing is called whole that is not there
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"side": 100}, {"steps": 0}, {"learning_rate": math.nan}, {"backbone": "vgg"}, {"frozen": 6}, {"look": -1}],
+    [
+        *({"side": 100}, {"steps": 0}, {"backbone": "vgg"}, {"frozen": 6}, {"look": -1}),
+        *({"learning_rate": math.nan}, {"learning_rate": math.inf}, {"weight_decay": math.inf}),
+    ],
 )
 def test_settings_that_make_no_sense(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(UsageError):
@@ -100,6 +160,19 @@ def test_a_state_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         train(images(2), tmp_path, QUICK, resume=True)
     assert caught.value.reason == "bad_checkpoint"
+
+
+def test_a_damaged_state_is_told_so(tmp_path: Path) -> None:
+    train(images(2), tmp_path, replace(QUICK, steps=1))
+    state = torch.load(tmp_path / STATE)
+    nan = {name: value * math.nan if value.is_floating_point() else value for name, value in state["network"].items()}
+    wrongs = [{"network": {}}, {"network": nan}, {"optimizer": {}}, {"config": {}}, {"step": None}, {"summary": 3}]
+    without = {name: value for name, value in state.items() if name != "key"}
+    for changed in [without, *({**state, **wrong} for wrong in wrongs)]:
+        torch.save(changed, tmp_path / STATE)
+        with pytest.raises(InputError) as caught:
+            train(images(2), tmp_path, replace(QUICK, steps=1), resume=True)
+        assert caught.value.reason == "bad_checkpoint" and caught.value.path == tmp_path / STATE
 
 
 def test_every_image_comes_once_before_any_comes_again() -> None:
