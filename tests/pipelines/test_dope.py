@@ -51,6 +51,17 @@ def test_training_goes_on_when_asked(labels: Path, trained: Path) -> None:
     mcbench("train-dope", labels, "--out", trained, *OPTIONS, "--resume")
 
 
+def test_files_where_folders_should_be(labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    said = mcbench("train-dope", labels, "--out", tmp_path / "file", *OPTIONS, status=2).stderr
+    assert "is a file, not a folder" in said
+    said = mcbench("train-dope", tmp_path / "file", "--out", tmp_path / "o", *OPTIONS, status=1).stderr
+    assert "is a file, not a folder" in said
+    said = mcbench("train-dope", tmp_path / "empty", "--out", tmp_path / "o", *OPTIONS, status=1).stderr
+    assert "pseudo-label" in said and not (tmp_path / "o").exists()
+
+
 def test_a_folder_of_pictures_and_a_video(trained: Path, tmp_path: Path) -> None:
     src = tmp_path / "src"
     src.mkdir()
