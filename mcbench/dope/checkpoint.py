@@ -83,6 +83,8 @@ def config_from_json(values: Mapping[str, Any]) -> DopeConfig:
     config = DopeConfig(**values)
     if absent := config.to_json().keys() - values.keys():
         raise ValueError(f"lacks {', '.join(sorted(absent))}")
+    if not (isinstance(config.classes, Mapping) and isinstance(config.units, Mapping)):
+        raise TypeError("classes and units go by kinds of parts")
     if config.backbone not in BACKBONES or set(config.classes) != set(KINDS) or set(config.units) != set(KINDS):
         raise ValueError(f"unknown backbone {config.backbone!r} or kinds of parts")
     counts = {"min_size": config.min_size, "max_size": config.max_size}
@@ -90,4 +92,8 @@ def config_from_json(values: Mapping[str, Any]) -> DopeConfig:
     for name, count in counts.items():
         if type(count) is not int or count < 1:
             raise ValueError(f"{name} must be a whole number above 0, is {count!r}")
+    if not all(isinstance(first, int) for first in (config.upper_from, config.left_from)):
+        raise TypeError("classes are told by whole numbers")
+    if not all(isinstance(unit, int | float) and unit > 0 for unit in config.units.values()):
+        raise ValueError("units must be numbers above 0")
     return config
