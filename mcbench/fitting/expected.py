@@ -29,7 +29,7 @@ _ACROSS = (
     *(("nose", "left_shoulder"), ("nose", "right_shoulder")),
 )
 #: Bones by the names of their ends.
-_BONES = (*((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _LIMBS), *_ACROSS)
+BONES = (*((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _LIMBS), *_ACROSS)
 
 
 def expected_keypoints(views: Views, view: int, tracks: Sequence[Track], joints: JointSet) -> dict[int, Array]:
@@ -77,7 +77,7 @@ def _hidden(keypoints: Array, nearer: Sequence[Array], size: Array, joints: Join
 
 def _behind(points: Array, other: Array, joints: JointSet) -> BoolArray:
     """Which of the points (N, 2) px lie on the figure of the keypoints `other` (K, 2) px: near one of its bones."""
-    bones = np.array([(joints.index(a), joints.index(b)) for a, b in _BONES if {a, b} <= set(joints.joints)])
+    bones = np.array([(joints.index(a), joints.index(b)) for a, b in BONES if {a, b} <= set(joints.joints)])
     ends = other[bones.reshape(-1, 2)]
     start, along = ends[:, 0], ends[:, 1] - ends[:, 0]
     offset = points[:, None] - start

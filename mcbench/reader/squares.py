@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcbench.dope.augmentation import warped
+from mcbench.fitting.expected import BONES
 from mcbench.joints import READER19
 from mcbench.reader.network import SIDE
 
@@ -25,19 +26,7 @@ _BLACK, _WHITE, _CONTRAST = 2.0, 98.0, 12.0
 _BONE, _WIDEST = 0.05, 20
 #: Farther outside the square a bone's end is not drawn, in sides.
 _OUTSIDE = 4
-_LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("shoulder", "hip"), ("hip", "knee"), ("knee", "ankle"))
-_ACROSS = (
-    ("left_shoulder", "right_shoulder"),
-    ("left_hip", "right_hip"),
-    ("nose", "left_shoulder"),
-    ("nose", "right_shoulder"),
-    ("left_shoulder", "right_hip"),
-    ("right_shoulder", "left_hip"),
-)
-_BONES = [
-    (READER19.index(a), READER19.index(b))
-    for a, b in (*((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in _LIMBS), *_ACROSS)
-]
+_BONES = [(READER19.index(a), READER19.index(b)) for a, b in BONES]
 
 
 @dataclass(frozen=True)
