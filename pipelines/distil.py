@@ -168,7 +168,7 @@ def distil(
     labels, partial = [], []
     unusable: list[dict[str, Any]] = []
     for images in recipe.learnt:
-        rendered, folder = _rendered(out, images, jobs, progress), out / "labels" / images.name
+        rendered, folder = rendered_clips(out, images, jobs, progress), out / "labels" / images.name
         by_truth = LabelSettings(every=images.every, truth=str(rendered / "truth"), around=images.around)
         pseudo_label([rendered / "clips"], folder, by_truth, progress)
         labels.append(folder)
@@ -205,7 +205,7 @@ def distil(
         again = [labels[-1]] * (recipe.photos - 1) if photos else []
         trained["student"] = trained_by("student", further, again)
     export_onnx(load_network(Path(trained["student"]["model"])), out / GRAPH)
-    scored = [_rendered(out, images, jobs, progress) for images in recipe.scored]
+    scored = [rendered_clips(out, images, jobs, progress) for images in recipe.scored]
     networks = {name: made["model"] for name, made in trained.items()} | {"student": str(out / GRAPH)}
     methods = [method(EXPERTS), *(method(f"{name}={path}") for name, path in networks.items())]
     evaluated = eval_dope(scored, methods, EvalDopeSettings(), out=out / "evaluation", progress=progress)
@@ -228,7 +228,7 @@ def distil(
     }
 
 
-def _rendered(out: Path, images: Images, jobs: int, progress: Progress) -> Path:
+def rendered_clips(out: Path, images: Images, jobs: int, progress: Progress) -> Path:
     """The folder of clips and their truth, rendered unless it is there."""
     folder = out / "rendered" / images.name
     executor: Executor = InProcess(progress) if jobs == 1 else LocalPool(jobs, progress)

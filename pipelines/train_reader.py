@@ -15,54 +15,42 @@ from mcbench.dataset.truth import SceneTruth
 from mcbench.errors import UsageError
 from mcbench.fitting.keypoint_model import KeypointModel
 from mcbench.joints import BLAZEPOSE33
-from mcbench.pipelines.synth import SynthSettings, synth
+from mcbench.pipelines.distil import Images, rendered_clips
+from mcbench.pipelines.synth import SynthSettings
 from mcbench.pipelines.truth_files import truth_files
 from mcbench.reader.training import MODEL, ReaderSettings, score_reader, train_reader
 from mcbench.reader.training_data import People, people_of
-from mcbench.workspace.executors import Executor, InProcess, LocalPool
 from mcbench.workspace.stage import Progress, no_progress
-
-
-@dataclass(frozen=True)
-class Scenes:
-    """Rendered clips, of which every n-th frame is looked at."""
-
-    clips: SynthSettings
-    every: int = 1
-
-    @property
-    def name(self) -> str:
-        return f"{self.clips.difficulty}_{self.clips.seed:04d}"
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What is rendered to learn from and to be scored on."""
 
-    learnt: tuple[Scenes, ...]
-    scored: tuple[Scenes, ...]
+    learnt: tuple[Images, ...]
+    scored: tuple[Images, ...]
 
 
 #: Crowds in bad light above all: who stands alone in a bright room is read well without it.
 RECIPES = {
     "full": Recipe(
         (
-            *(Scenes(SynthSettings(12, None, 48, seed=seed, difficulty="standard"), 6) for seed in (201, 301, 611)),
-            Scenes(SynthSettings(6, None, 48, seed=402, difficulty="hard"), 5),
-            *(Scenes(SynthSettings(30, None, 4, seed=seed, difficulty="hard")) for seed in (2411, 2412, 2413, 2414)),
+            *(Images(SynthSettings(12, None, 48, seed=seed, difficulty="standard"), 6) for seed in (201, 301, 611)),
+            Images(SynthSettings(6, None, 48, seed=402, difficulty="hard"), 5),
+            *(Images(SynthSettings(30, None, 4, seed=seed, difficulty="hard"), 1) for seed in (2411, 2412, 2413, 2414)),
             *(
-                Scenes(SynthSettings(15, None, 4, seed=seed, difficulty="standard"))
+                Images(SynthSettings(15, None, 4, seed=seed, difficulty="standard"), 1)
                 for seed in (2421, 2422, 2423, 2424)
             ),
         ),
         (
-            Scenes(SynthSettings(12, None, 2, seed=909, difficulty="hard")),
-            Scenes(SynthSettings(12, None, 2, seed=910, difficulty="standard")),
+            Images(SynthSettings(12, None, 2, seed=909, difficulty="hard"), 1),
+            Images(SynthSettings(12, None, 2, seed=910, difficulty="standard"), 1),
         ),
     ),
     "toy": Recipe(
-        (Scenes(SynthSettings(1, None, 2, (640, 360), seed=511, difficulty="standard")),),
-        (Scenes(SynthSettings(1, None, 2, (640, 360), seed=909, difficulty="standard")),),
+        (Images(SynthSettings(1, None, 2, (640, 360), seed=511, difficulty="standard"), 1),),
+        (Images(SynthSettings(1, None, 2, (640, 360), seed=909, difficulty="standard"), 1),),
     ),
 }
 
@@ -102,13 +90,11 @@ def make_reader(
     return {"model": str(out / MODEL), "people": sum(map(len, learnt)), "scored": by_scenes}
 
 
-def _people(out: Path, scenes: Scenes, jobs: int, progress: Progress) -> People:
+def _people(out: Path, scenes: Images, jobs: int, progress: Progress) -> People:
     """The people of some scenes, rendered unless their squares are there."""
     path = out / "people" / f"{scenes.name}.npz"
     if not path.exists():
-        folder = out / "rendered" / scenes.name
-        executor: Executor = InProcess(progress) if jobs == 1 else LocalPool(jobs, progress)
-        synth(folder, scenes.clips, executor)
+        folder = rendered_clips(out, scenes, jobs, progress)
         model = KeypointModel.for_body(load_body(OPEN_BODY), BLAZEPOSE33.name)
         found = []
         for truth_path in truth_files(folder / "truth").values():
